@@ -1,0 +1,1 @@
+//! Builds and seals trifold's engines: source, compile, seal.

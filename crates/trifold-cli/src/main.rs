@@ -1,0 +1,2 @@
+//! The `trifold` program.
+fn main() {}

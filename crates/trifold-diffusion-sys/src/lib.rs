@@ -1,0 +1,1 @@
+//! Sealed stable-diffusion.cpp: bindings and guarded calls.

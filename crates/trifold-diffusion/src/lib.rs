@@ -1,0 +1,1 @@
+//! Pictures from text with stable-diffusion.cpp, sealed.

@@ -1,0 +1,1 @@
+//! Bounded readers for model files: GGUF, safetensors and whisper.

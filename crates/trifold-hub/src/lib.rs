@@ -1,0 +1,1 @@
+//! Model names to model files: paths, demo models, cache.

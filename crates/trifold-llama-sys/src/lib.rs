@@ -1,0 +1,1 @@
+//! Sealed llama.cpp with mtmd: bindings and guarded calls.

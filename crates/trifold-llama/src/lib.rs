@@ -1,0 +1,1 @@
+//! Text generation, chat and embeddings with llama.cpp, sealed.

@@ -1,0 +1,1 @@
+//! What every sealed engine needs around it: CPU check, guarded-call errors, log routing, thread budget.

@@ -1,0 +1,1 @@
+//! Sealed whisper.cpp: bindings and guarded calls.
