@@ -1,1 +1,50 @@
 //! Sealed stable-diffusion.cpp: bindings and guarded calls.
+//!
+//! [`raw`] are the C functions as they are, generated from `stable-diffusion.h`;
+//! all their symbols carry the prefix `trifold_diffusion_`. A C++ exception that
+//! leaves a raw function ends the process: call the function of the same name in this crate's root
+//! instead, which returns it as an [`EngineError`].
+//!
+//! Use the `trifold-diffusion` crate for a safe API.
+#![allow(unsafe_code)] // bindings
+
+use std::ffi::c_char;
+
+use trifold_runtime::{Engine, guard::LogFn};
+pub use trifold_runtime::EngineError;
+
+#[allow(warnings, clippy::all, clippy::pedantic)] // generated from C headers
+mod bindings;
+mod vocabulary;
+#[allow(unused_imports)] // generated for whatever the bindings name
+mod guarded;
+
+/// The C functions and types, unguarded.
+pub mod raw {
+    pub use super::bindings::*;
+}
+pub use guarded::*;
+
+/// stable-diffusion.cpp: entered only after a look at the CPU.
+pub static ENGINE: Engine =
+    Engine::new("stable-diffusion.cpp", env!("TRIFOLD_CPU_LEVEL"), env!("TRIFOLD_CPU_FEATURES"), start);
+
+/// `aligned` or `pinned`: which ggml the engine was compiled against.
+pub const GGML_MODE: &str = env!("TRIFOLD_MODE");
+
+/// The signature of the shim's `unpack_fn`.
+type UnpackFn = unsafe extern "C" fn(name: *const c_char, out: *mut u8, capacity: usize) -> usize;
+
+fn start() {
+    unsafe extern "C" {
+        fn trifold_diffusion_start(log: LogFn, unpack: UnpackFn);
+    }
+    // SAFETY: a function of the sealed object, with this signature; it keeps the pointer, which is
+    // to a function and so lives forever.
+    unsafe { trifold_diffusion_start(on_log, vocabulary::unpack) }
+}
+
+unsafe extern "C" fn on_log(level: i32, text: *const c_char, length: usize) {
+    // SAFETY: the shim passes a text and its length.
+    unsafe { trifold_runtime::guard::receive_log("stable-diffusion.cpp", level, text, length) }
+}

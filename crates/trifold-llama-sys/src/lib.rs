@@ -1,1 +1,46 @@
 //! Sealed llama.cpp with mtmd: bindings and guarded calls.
+//!
+//! [`raw`] are the C functions as they are, generated from `llama.h`, `mtmd.h` and
+//! `mtmd-helper.h`; all their symbols carry the prefix `trifold_llama_`. A C++ exception that
+//! leaves a raw function ends the process: call the function of the same name in this crate's root
+//! instead, which returns it as an [`EngineError`].
+//!
+//! Use the `trifold-llama` crate for a safe API.
+#![allow(unsafe_code)] // bindings
+
+use std::ffi::c_char;
+
+use trifold_runtime::{Engine, guard::LogFn};
+pub use trifold_runtime::EngineError;
+
+#[allow(warnings, clippy::all, clippy::pedantic)] // generated from C headers
+mod bindings;
+#[allow(unused_imports)] // generated for whatever the bindings name
+mod guarded;
+
+/// The C functions and types, unguarded.
+pub mod raw {
+    pub use super::bindings::*;
+}
+pub use guarded::*;
+
+/// llama.cpp: entered only after a look at the CPU.
+pub static ENGINE: Engine =
+    Engine::new("llama.cpp", env!("TRIFOLD_CPU_LEVEL"), env!("TRIFOLD_CPU_FEATURES"), start);
+
+/// `aligned` or `pinned`: which ggml the engine was compiled against.
+pub const GGML_MODE: &str = env!("TRIFOLD_MODE");
+
+fn start() {
+    unsafe extern "C" {
+        fn trifold_llama_start(log: LogFn);
+    }
+    // SAFETY: a function of the sealed object, with this signature; it keeps the pointer, which is
+    // to a function and so lives forever.
+    unsafe { trifold_llama_start(on_log) }
+}
+
+unsafe extern "C" fn on_log(level: i32, text: *const c_char, length: usize) {
+    // SAFETY: the shim passes a text and its length.
+    unsafe { trifold_runtime::guard::receive_log("llama.cpp", level, text, length) }
+}

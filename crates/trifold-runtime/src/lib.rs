@@ -1,1 +1,19 @@
-//! What every sealed engine needs around it: CPU check, guarded-call errors, log routing, thread budget.
+//! What every sealed engine needs around it, in one place:
+//!
+//! - [`Engine`] and [`guarded!`](guarded): calls into C++ that cannot end the process, made only
+//!   after a look at the CPU;
+//! - [`log`]: what an engine says goes to `tracing`, and can be kept for an error message;
+//! - [`cpu`]: which instructions the kernels need, and whether this CPU has them;
+//! - [`threads`]: how many threads an engine should use, and one budget for all of them;
+//! - [`CancelToken`]: stops a running call from another thread.
+//!
+//! Applications use `trifold-llama`, `trifold-whisper` and `trifold-diffusion`, which stand on this.
+
+mod cancel;
+pub mod cpu;
+pub mod guard;
+pub mod log;
+pub mod threads;
+
+pub use cancel::CancelToken;
+pub use guard::{Engine, EngineError};

@@ -1,0 +1,167 @@
+use std::path::{Path, PathBuf};
+
+use crate::{
+    BuildError,
+    cache::{Cache, Key},
+    compile,
+    config::Config,
+    env,
+    seal::{self, Exports},
+    source::{self, Tree},
+    toolchain::Toolchain,
+    units,
+    vocabulary,
+};
+
+/// Which ggml an engine is compiled against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The newest of the family, the same for all engines: one GPU plugin can serve all three.
+    #[default]
+    Aligned,
+    /// The one that the engine's own source ships.
+    Pinned,
+}
+
+impl Mode {
+    /// The values of `TRIFOLD_GGML`.
+    pub const NAMES: [&'static str; 2] = ["aligned", "pinned"];
+
+    /// Reads `TRIFOLD_GGML`.
+    pub fn from_env() -> Result<Self, BuildError> {
+        match std::env::var(env::GGML).unwrap_or_default().as_str() {
+            "" | "aligned" => Ok(Self::Aligned),
+            "pinned" => Ok(Self::Pinned),
+            other => Err(BuildError::Env {
+                name: env::GGML,
+                found: other.into(),
+                expected: "`aligned` or `pinned`",
+            }),
+        }
+    }
+
+    /// Its name in `TRIFOLD_GGML`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Aligned => Self::NAMES[0],
+            Self::Pinned => Self::NAMES[1],
+        }
+    }
+}
+
+/// Builds engines.
+#[derive(Debug)]
+pub struct Builder {
+    /// `engines.toml`.
+    pub config: Config,
+    /// Where objects and sealed engines are kept.
+    pub cache: Cache,
+    /// Which ggml the engines get.
+    pub mode: Mode,
+}
+
+/// An engine, compiled and sealed.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// The engine.
+    pub engine: String,
+    /// The static library that holds the one sealed object.
+    pub archive: PathBuf,
+    /// The sealed object itself.
+    pub object: PathBuf,
+    /// The packed tokenizer vocabularies, if the engine has some.
+    pub vocabularies: Option<PathBuf>,
+    /// What it exports.
+    pub exports: Exports,
+    /// The upstream version.
+    pub version: String,
+    /// The version of the ggml inside.
+    pub ggml_version: String,
+}
+
+impl Builder {
+    /// The builder that the environment asks for, see [`crate::env`].
+    pub fn from_env() -> Result<Self, BuildError> {
+        Ok(Self { config: Config::load()?, cache: Cache::open()?, mode: Mode::from_env()? })
+    }
+
+    /// The source of an engine, and the source whose ggml it is compiled against.
+    pub fn trees(&self, name: &str) -> Result<(Tree, Tree), BuildError> {
+        let tree = source::locate(&self.config, &self.cache, name)?;
+        let aligned_to = &self.config.common.aligned_to;
+        let ggml = match self.mode {
+            Mode::Aligned if name != aligned_to => source::locate(&self.config, &self.cache, aligned_to)?,
+            Mode::Aligned | Mode::Pinned => tree.clone(),
+        };
+        Ok((tree, ggml))
+    }
+
+    /// Compiles and seals an engine, or finds it in the cache.
+    pub fn build(&self, name: &str) -> Result<Sealed, BuildError> {
+        let engine = self.config.engine(name)?;
+        let (tree, ggml) = self.trees(name)?;
+        let toolchain = Toolchain::find()?;
+        let shim = shim_folder(name);
+        let exports = Exports::read(name, &shim)?;
+        let jobs = units::jobs(&self.config, &self.cache, name, &tree, &ggml, &shim)?;
+        let recipe = seal::Recipe { config: &self.config, engine: name, exports: &exports };
+
+        let mut key = Key::new("sealed");
+        let all = jobs.rest.iter().chain(jobs.kernels.iter().flat_map(|(_, jobs)| jobs));
+        key.texts(all.map(|job| job.object_key(&toolchain.id, toolchain.flags(job.cpp))));
+        recipe.describe(&mut key);
+        let key = key.finish();
+
+        let folder = self.cache.folder("engines")?.join(format!("{name}-{}-{key}", self.mode.name()));
+        let sealed = Sealed {
+            engine: name.into(),
+            archive: folder.join(format!("libtrifold_{name}.a")),
+            object: folder.join(format!("trifold_{name}.o")),
+            vocabularies: engine.vocabularies.is_some().then(|| folder.join("vocabularies.xz")),
+            exports: exports.clone(),
+            version: tree.version.clone(),
+            ggml_version: ggml.ggml_version.clone(),
+        };
+        if folder.is_dir() {
+            return Ok(sealed);
+        }
+
+        let title = format!("{name} ({} {})", engine.title, tree.version);
+        // One list, so that all cores stay busy to the end.
+        let mut flat = Vec::new();
+        for (_, jobs) in &jobs.kernels {
+            flat.extend(jobs.iter().cloned());
+        }
+        flat.extend(jobs.rest.iter().cloned());
+        let mut objects = compile::compile(&title, &self.cache, &toolchain, &flat)?;
+        let rest = objects.split_off(flat.len() - jobs.rest.len());
+        let mut levels = Vec::new();
+        for (level, jobs) in &jobs.kernels {
+            levels.push((level.clone(), objects.drain(..jobs.len()).collect::<Vec<_>>()));
+        }
+
+        let _lock = self.cache.lock(&format!("sealed-{key}"))?;
+        if folder.is_dir() {
+            return Ok(sealed);
+        }
+        let work = tempfile::tempdir_in(self.cache.folder("engines")?)
+            .map_err(BuildError::io("Could not create a folder in", self.cache.root()))?;
+        recipe.seal(&toolchain, &levels, &rest, work.path())?;
+        if let Some(vocabularies) = &engine.vocabularies {
+            vocabulary::pack(&tree.root, vocabularies, &work.path().join("vocabularies.xz"))?;
+        }
+        let made = work.keep();
+        fs_err::rename(&made, &folder).map_err(BuildError::io("Could not move a sealed engine to", &folder))?;
+        Ok(sealed)
+    }
+}
+
+/// The folder of an engine's C++ shim: of the `-sys` crate beside this one, or, in a build script,
+/// of the crate that is being built.
+fn shim_folder(name: &str) -> PathBuf {
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").map(|folder| PathBuf::from(folder).join("shim"));
+    match own {
+        Some(own) if own.join(format!("{name}.cpp")).is_file() => own,
+        _ => Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../trifold-{name}-sys/shim")),
+    }
+}

@@ -1,0 +1,220 @@
+//! `engines.toml`: what an engine is made of.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Deserialize;
+
+use crate::BuildError;
+
+/// The file as compiled in.
+const ENGINES_TOML: &str = include_str!("../engines.toml");
+
+/// The whole of `engines.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What holds for every engine.
+    pub common: Common,
+    /// CPU levels of the kernels, lowest first.
+    pub cpu_level: Vec<CpuLevel>,
+    /// The files of ggml.
+    pub ggml: Ggml,
+    /// The engines by name.
+    pub engine: BTreeMap<String, Engine>,
+}
+
+/// What holds for every engine.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Common {
+    /// Preprocessor definitions, `NAME` or `NAME=VALUE`.
+    pub defines: Vec<String>,
+    /// The engine whose ggml an aligned build uses.
+    pub aligned_to: String,
+}
+
+/// One instruction set that the kernels are compiled for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CpuLevel {
+    /// Its name, as in the psABI.
+    pub name: String,
+    /// The compiler flags.
+    pub flags: Vec<String>,
+    /// What a CPU must have, in the spelling of `std::is_x86_feature_detected!`.
+    pub features: Vec<String>,
+}
+
+/// The files of ggml, the same for every revision.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ggml {
+    /// Graph, tensors, registry.
+    pub base: Vec<String>,
+    /// Files that `base` matches and that are left out.
+    pub base_exclude: Vec<String>,
+    /// Definitions for `base`.
+    pub base_defines: Vec<String>,
+    /// Include folders for `base`.
+    pub base_includes: Vec<String>,
+    /// The CPU backend.
+    pub kernels: Vec<String>,
+    /// Definitions for `kernels`.
+    pub kernels_defines: Vec<String>,
+    /// Include folders for `kernels`.
+    pub kernels_includes: Vec<String>,
+    /// Patterns of the symbols that a kernels object shows to the rest of its engine.
+    pub kernels_keep: Vec<String>,
+}
+
+/// One engine.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// The upstream project's name.
+    pub title: String,
+    /// Where the source comes from.
+    pub source: Source,
+    /// The folder of the ggml that the source ships.
+    pub ggml: PathBuf,
+    /// Templates (`name.h.in`) to fill in, as CMake's `configure_file` would.
+    #[serde(default)]
+    pub configure: Vec<PathBuf>,
+    /// Where the source says its version.
+    pub version: Version,
+    /// Definition that carries the version as a string.
+    pub version_define: Option<String>,
+    /// Include folders.
+    pub includes: Vec<String>,
+    /// Definitions.
+    pub defines: Vec<String>,
+    /// What is compiled.
+    pub units: Vec<Unit>,
+    /// Tokenizer vocabularies that are packed instead of compiled.
+    pub vocabularies: Option<Vocabularies>,
+    /// Licence files of the engine and what it bundles.
+    pub licences: Vec<PathBuf>,
+    /// What the engine exports.
+    pub api: Api,
+}
+
+/// Where an engine's source comes from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Source {
+    /// A folder inside a Cargo registry package.
+    Crate {
+        /// The package.
+        #[serde(rename = "crate")]
+        name: String,
+        /// Its exact version.
+        version: String,
+        /// The folder inside the package.
+        dir: PathBuf,
+    },
+    /// A checkout.
+    Path {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// A git repository.
+    Git {
+        /// Its URL.
+        git: String,
+        /// The full commit id.
+        rev: String,
+    },
+}
+
+/// Where a source says its version.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Version {
+    /// `set(PREFIX_VERSION_MAJOR n)` and so on in a CMake file.
+    Prefix {
+        /// The CMake file.
+        cmake: PathBuf,
+        /// The prefix.
+        prefix: String,
+    },
+    /// `project("name" VERSION x.y.z)` in a CMake file.
+    Project {
+        /// The CMake file.
+        cmake: PathBuf,
+        /// The project.
+        project: String,
+    },
+    /// The version of the package that carries the source.
+    Crate {
+        /// Always true.
+        #[serde(rename = "crate")]
+        of_crate: bool,
+    },
+}
+
+/// Files compiled alike.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unit {
+    /// Globs below the source folder.
+    pub files: Vec<String>,
+    /// Files that the globs match and that are left out.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// More include folders.
+    #[serde(default)]
+    pub includes: Vec<String>,
+    /// Compile this many files as one (upstream's unity build).
+    pub unity: Option<usize>,
+    /// Compile C files as C++.
+    #[serde(default)]
+    pub cpp: bool,
+}
+
+/// Vocabularies in C arrays.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vocabularies {
+    /// The folder with the arrays, one or more to a `.hpp` file.
+    pub folder: PathBuf,
+    /// The header that declares the functions that return them.
+    pub header: PathBuf,
+    /// The source file that defines these functions; ours takes its place.
+    pub replaces: PathBuf,
+}
+
+/// What an engine exports.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// The public headers; all that they declare is exported.
+    pub headers: Vec<String>,
+    /// Patterns of ggml's functions that are exported, too.
+    pub functions: Vec<String>,
+}
+
+impl Config {
+    /// The `engines.toml` of this crate.
+    pub fn load() -> Result<Self, BuildError> {
+        Self::parse(ENGINES_TOML)
+    }
+
+    /// Parses another one.
+    pub fn parse(text: &str) -> Result<Self, BuildError> {
+        let config: Self =
+            toml::from_str(text).map_err(|error| BuildError::config(error.to_string()))?;
+        config.engine(&config.common.aligned_to)?;
+        if config.cpu_level.is_empty() {
+            return Err(BuildError::config("expected at least one [[cpu_level]], found none"));
+        }
+        Ok(config)
+    }
+
+    /// The engine of this name.
+    pub fn engine(&self, name: &str) -> Result<&Engine, BuildError> {
+        self.engine.get(name).ok_or_else(|| BuildError::UnknownEngine {
+            name: name.to_owned(),
+            known: self.engine.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+}

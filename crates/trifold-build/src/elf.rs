@@ -1,0 +1,166 @@
+//! Reads objects and programs back, to prove the seal instead of believing in it.
+
+use std::path::Path;
+
+use object::{
+    LittleEndian, Object as _, ObjectSection as _, ObjectSymbol as _, SymbolFlags, elf,
+    read::elf::ElfFile64,
+};
+
+use crate::BuildError;
+
+/// Undefined symbols that a sealed engine may have besides the C++ runtime's: the libc and libm
+/// functions it calls. Whatever could change the process for others (`setenv`, `setlocale`,
+/// `signal`, `fork`, `exit`, …) is not among them.
+const ALLOWED: &str = include_str!("allowed_symbols.txt");
+
+/// What an object or program says of its symbols.
+#[derive(Debug, Default)]
+pub struct Symbols {
+    /// Defined and visible to other objects.
+    pub global: Vec<String>,
+    /// Needed from elsewhere.
+    pub undefined: Vec<String>,
+    /// STB_GNU_UNIQUE: one per process, whatever RTLD_LOCAL says.
+    pub unique: Vec<String>,
+    /// Number of section groups (COMDAT).
+    pub groups: usize,
+}
+
+/// Reads the symbol table of a relocatable object.
+pub fn symbols(path: &Path) -> Result<Symbols, BuildError> {
+    let data = read(path)?;
+    let file = parse(path, &data)?;
+    let mut symbols = Symbols { groups: groups(&file), ..Symbols::default() };
+    for symbol in file.symbols() {
+        let name = symbol.name().unwrap_or_default().to_owned();
+        let SymbolFlags::Elf { st_info, .. } = symbol.flags() else { continue };
+        if st_info.st_bind() == elf::STB_LOCAL || name.is_empty() {
+            continue;
+        }
+        if symbol.is_undefined() {
+            symbols.undefined.push(name);
+            continue;
+        }
+        if st_info.st_bind() == elf::STB_GNU_UNIQUE {
+            symbols.unique.push(name.clone());
+        }
+        symbols.global.push(name);
+    }
+    symbols.global.sort();
+    symbols.undefined.sort();
+    Ok(symbols)
+}
+
+/// What a linked program or shared library shows to the loader.
+#[derive(Debug, Default)]
+pub struct Linked {
+    /// Defined dynamic symbols.
+    pub exported: Vec<String>,
+    /// The libraries it asks for.
+    pub needed: Vec<String>,
+}
+
+/// Reads the dynamic section of a program or shared library.
+pub fn linked(path: &Path) -> Result<Linked, BuildError> {
+    let data = read(path)?;
+    let file = parse(path, &data)?;
+    let exported = file
+        .dynamic_symbols()
+        .filter(|symbol| !symbol.is_undefined())
+        .filter_map(|symbol| symbol.name().ok().map(str::to_owned))
+        .collect();
+    let bad = |error: object::Error| damaged(path, &error);
+    let endian = file.endian();
+    let sections = file.elf_section_table();
+    let mut needed = Vec::new();
+    if let Some((entries, link)) = sections.dynamic(endian, data.as_slice()).map_err(bad)? {
+        let strings = sections.strings(endian, data.as_slice(), link).map_err(bad)?;
+        for entry in entries {
+            if entry.d_tag.get(endian) == elf::DT_NEEDED {
+                let offset = u32::try_from(entry.d_val.get(endian)).unwrap_or(u32::MAX);
+                let name = strings.get(offset).unwrap_or_default();
+                needed.push(String::from_utf8_lossy(name).into_owned());
+            }
+        }
+    }
+    Ok(Linked { exported, needed })
+}
+
+/// Fails unless the object defines exactly `expected`, and asks for nothing that could leak.
+pub fn check_sealed(engine: &str, path: &Path, expected: &[String]) -> Result<(), BuildError> {
+    let found = symbols(path)?;
+    let broken = |what: String| BuildError::Seal { engine: engine.into(), what };
+    let extra = missing_from(&found.global, expected);
+    if !extra.is_empty() {
+        return Err(broken(format!("defines symbols that are not API: {}", extra.join(", "))));
+    }
+    let absent = missing_from(expected, &found.global);
+    if !absent.is_empty() {
+        return Err(broken(format!("does not define API symbols: {}", absent.join(", "))));
+    }
+    if !found.unique.is_empty() {
+        return Err(broken(format!("has STB_GNU_UNIQUE symbols: {}", found.unique.join(", "))));
+    }
+    if found.groups > 0 {
+        return Err(broken(format!("has section groups: {}", found.groups)));
+    }
+    let foreign: Vec<&str> =
+        found.undefined.iter().map(String::as_str).filter(|name| !is_allowed(name)).collect();
+    if !foreign.is_empty() {
+        return Err(broken(format!("needs symbols that are not on the list: {}", foreign.join(", "))));
+    }
+    Ok(())
+}
+
+/// Whether a sealed engine may need this symbol from outside.
+pub fn is_allowed(name: &str) -> bool {
+    ALLOWED.lines().filter(|line| !line.starts_with('#')).any(|line| line == name)
+        || is_cpp_runtime(name)
+}
+
+/// The C++ runtime (libstdc++ and libgcc), less its ways to change the process.
+fn is_cpp_runtime(name: &str) -> bool {
+    const PREFIXES: [&str; 20] = [
+        "_ZNS", "_ZNKS", "_ZS", "_ZTVS", "_ZTIS", "_ZTIN10__cxxabiv1", "_ZTVN10__cxxabiv1", "_ZTTS", "_ZTS",
+        "_ZGVNS", "_ZTI", "_ZN9__gnu_cxx", "_ZNK9__gnu_cxx", "_ZN10__cxxabiv1", "_ZdlPv", "_ZdaPv", "_Znw", "_Zna",
+        "__cxa_", "_Unwind_",
+    ];
+    const NAMES: [&str; 2] = ["__gxx_personality_v0", "__gcc_personality_v0"];
+    // std::set_terminate, std::locale::global, std::cout and its kin.
+    const DENIED: [&str; 6] =
+        ["_ZSt13set_terminate", "_ZNSt6locale6global", "_ZSt4cout", "_ZSt4cerr", "_ZSt4clog", "_ZSt3cin"];
+    !DENIED.iter().any(|prefix| name.starts_with(prefix))
+        && (NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+}
+
+/// Whether an object has code that runs before `main`.
+pub(crate) fn has_initialisers(path: &Path) -> Result<bool, BuildError> {
+    let data = read(path)?;
+    let file = parse(path, &data)?;
+    Ok(file.sections().any(|section| {
+        let name = section.name().unwrap_or_default();
+        section.size() > 0 && (name.starts_with(".init_array") || name.starts_with(".ctors"))
+    }))
+}
+
+fn groups(file: &ElfFile64<'_, LittleEndian>) -> usize {
+    let endian = file.endian();
+    file.elf_section_table().iter().filter(|section| section.sh_type.get(endian) == elf::SHT_GROUP).count()
+}
+
+fn missing_from(wanted: &[String], there: &[String]) -> Vec<String> {
+    wanted.iter().filter(|name| there.binary_search(name).is_err()).take(20).cloned().collect()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
+    fs_err::read(path).map_err(BuildError::io("Could not read", path))
+}
+
+fn parse<'a>(path: &Path, data: &'a [u8]) -> Result<ElfFile64<'a, LittleEndian>, BuildError> {
+    ElfFile64::parse(data).map_err(|error| damaged(path, &error))
+}
+
+fn damaged(path: &Path, error: &object::Error) -> BuildError {
+    BuildError::config(format!("Expected an ELF file at: {} ({error})", path.display()))
+}

@@ -1,0 +1,22 @@
+//! Every environment variable that the build reads, in one place.
+
+/// Folder of the build cache: compiled objects and sealed engines. Default: `trifold` in the user's
+/// cache folder (`$XDG_CACHE_HOME`, else `~/.cache`). The programs keep unpacked demo models there too.
+pub const CACHE: &str = "TRIFOLD_CACHE";
+
+/// Which ggml an engine is compiled against: `aligned` (default; the newest of the family, the same
+/// for all engines) or `pinned` (the one that the engine's own source ships).
+pub const GGML: &str = "TRIFOLD_GGML";
+
+/// Set to `1` to leave the engines out: enough for `cargo check`, `clippy` and `doc`; nothing links.
+pub const SKIP_ENGINES: &str = "TRIFOLD_SKIP_ENGINES";
+
+/// Compiler launcher: a program such as `sccache`, or `none`. Default: `sccache`, then `ccache`,
+/// where one is found in `PATH`.
+pub const LAUNCHER: &str = "TRIFOLD_COMPILER_LAUNCHER";
+
+/// Set to `off` to silence the progress lines of a cold build.
+pub const PROGRESS: &str = "TRIFOLD_PROGRESS";
+
+/// All of the above, for `rerun-if-env-changed`.
+pub const ALL: [&str; 5] = [CACHE, GGML, SKIP_ENGINES, LAUNCHER, PROGRESS];

@@ -1,0 +1,164 @@
+use std::path::PathBuf;
+
+/// What can go wrong while an engine is built. [`BuildError::hint`] says what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// `engines.toml` does not parse, or names something that does not exist.
+    #[error("Invalid engine description: {what}")]
+    Config {
+        /// What is wrong, and where.
+        what: String,
+    },
+    /// An engine name that `engines.toml` does not have.
+    #[error("Unknown engine: {name} (expected one of: {known})")]
+    UnknownEngine {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A value of one of the variables in [`crate::env`] that means nothing.
+    #[error("Invalid value of {name}: {found} (expected {expected})")]
+    Env {
+        /// The variable.
+        name: &'static str,
+        /// Its value.
+        found: String,
+        /// The values that it may have.
+        expected: &'static str,
+    },
+    /// A target that trifold does not build for.
+    #[error("Target not supported yet: {target} (supported: x86_64-unknown-linux-gnu)")]
+    Target {
+        /// The target triple.
+        target: String,
+    },
+    /// The source of an engine could not be found or fetched.
+    #[error("No source for {engine}: {what}")]
+    Source {
+        /// The engine.
+        engine: String,
+        /// What failed, with the tool's own words.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A program that the build needs is missing.
+    #[error("Missing program: {program} ({needed_for})")]
+    MissingTool {
+        /// The program.
+        program: String,
+        /// What it is needed for.
+        needed_for: &'static str,
+        /// The Debian package that has it.
+        package: &'static str,
+    },
+    /// A program that the build needs is too old, or cannot do what is needed.
+    #[error("{program} is too old: expected {expected}, found {found}")]
+    OldTool {
+        /// The program.
+        program: String,
+        /// The oldest version that works.
+        expected: &'static str,
+        /// The version found.
+        found: String,
+    },
+    /// A compiler or binutils command failed.
+    #[error("{what}: {command}\n{output}")]
+    Command {
+        /// What was being done.
+        what: String,
+        /// The command line.
+        command: String,
+        /// What it printed.
+        output: String,
+    },
+    /// A file could not be read or written.
+    #[error("{what}: {path}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No folder for the cache: neither the variable nor a home folder is set.
+    #[error("No folder for the build cache: TRIFOLD_CACHE, XDG_CACHE_HOME and HOME are not set")]
+    NoCache,
+    /// The sealed object is not sealed: a bug in the recipe, or a new upstream revision.
+    #[error("The seal of {engine} does not hold: {what}")]
+    Seal {
+        /// The engine.
+        engine: String,
+        /// Which rule failed, with the offending symbols.
+        what: String,
+    },
+}
+
+impl BuildError {
+    pub(crate) fn io(
+        what: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { what, path, source }
+    }
+
+    pub(crate) fn config(what: impl Into<String>) -> Self {
+        Self::Config { what: what.into() }
+    }
+
+    /// One sentence on what to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Config { .. } => "correct engines.toml; its head says what each entry means".into(),
+            Self::UnknownEngine { .. } => "engines are listed in engines.toml".into(),
+            Self::Env { name, .. } => format!("unset {name}, or give it one of the values above"),
+            Self::Target { .. } => {
+                "build on Linux with glibc on x86-64; other systems are planned".into()
+            }
+            Self::Source { hint, .. } => hint.clone(),
+            Self::MissingTool { program, package, .. } => format!(
+                "install {program}, on Debian and Ubuntu: apt-get install {package}; \
+                 CC, CXX, LD and OBJCOPY name others"
+            ),
+            Self::OldTool { .. } => {
+                "install a newer one; Debian 12, Ubuntu 22.04 and later have it".into()
+            }
+            Self::Command { output, .. } if no_space(output) => space_hint(),
+            Self::Command { output, .. } if output.contains("Killed") => {
+                "the compiler was killed, most likely for lack of memory: build with fewer jobs \
+                 (cargo build -j 1)"
+                    .into()
+            }
+            Self::Command { .. } => {
+                "the lines above are the tool's own; run the command by hand to see more".into()
+            }
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                space_hint()
+            }
+            Self::Io { path, .. } => format!(
+                "see that {} can be read and written, or set TRIFOLD_CACHE to another folder",
+                path.display()
+            ),
+            Self::NoCache => "set TRIFOLD_CACHE to a folder that can be written".into(),
+            Self::Seal { .. } => {
+                "CONTRIBUTING.md, \"Moving an engine\", says how each rule is restored".into()
+            }
+        })
+    }
+}
+
+fn no_space(output: &str) -> bool {
+    output.contains("No space left on device")
+}
+
+fn space_hint() -> String {
+    "the disk is full: a cold build needs 1 GB in the cache folder; free some space or set \
+     TRIFOLD_CACHE to a folder on another disk"
+        .into()
+}

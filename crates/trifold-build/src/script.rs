@@ -1,0 +1,84 @@
+//! What the build script of a `-sys` crate does: builds its engine and tells cargo how to link it.
+
+use std::process::ExitCode;
+
+use crate::{BuildError, Builder, Sealed, env, toolchain::Toolchain};
+
+/// Builds an engine from a build script. Use as `fn main() -> ExitCode { script::run("llama") }`.
+#[must_use]
+pub fn run(engine: &str) -> ExitCode {
+    match build(engine) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build(engine: &str) -> Result<(), BuildError> {
+    let mut lines = Vec::new();
+    for name in env::ALL.iter().chain(&["CC", "CXX", "CFLAGS", "CXXFLAGS", "LD", "OBJCOPY", "AR"]) {
+        lines.push(format!("rerun-if-env-changed={name}"));
+    }
+    lines.push("rerun-if-changed=build.rs".into());
+    lines.push("rerun-if-changed=shim".into());
+
+    let skip = std::env::var_os(env::SKIP_ENGINES).is_some_and(|value| value == "1")
+        || std::env::var_os("DOCS_RS").is_some();
+    let builder = Builder::from_env()?;
+    let features: Vec<String> =
+        builder.config.cpu_level.first().map(|level| level.features.clone()).unwrap_or_default();
+    let level = builder.config.cpu_level.first().map(|level| level.name.clone()).unwrap_or_default();
+    lines.push(format!("rustc-env=TRIFOLD_CPU_LEVEL={level}"));
+    lines.push(format!("rustc-env=TRIFOLD_CPU_FEATURES={}", features.join(",")));
+    lines.push(format!("rustc-env=TRIFOLD_MODE={}", builder.mode.name()));
+    if skip {
+        lines.push("rustc-cfg=trifold_no_engine".into());
+    } else {
+        let sealed = builder.build(engine)?;
+        lines.extend(link_lines(&sealed)?);
+    }
+    lines.push("rustc-check-cfg=cfg(trifold_no_engine)".into());
+    print(&lines);
+    Ok(())
+}
+
+fn link_lines(sealed: &Sealed) -> Result<Vec<String>, BuildError> {
+    let folder = sealed.archive.parent().unwrap_or(&sealed.archive);
+    let mut lines = vec![
+        // Gone from the cache: build again.
+        format!("rerun-if-changed={}", sealed.archive.display()),
+        format!("rustc-link-search=native={}", folder.display()),
+        // -bundle: the archive is large, and is read once, at the final link.
+        format!("rustc-link-lib=static:-bundle=trifold_{}", sealed.engine),
+        format!("rustc-link-search=native={}", Toolchain::find()?.static_cpp_runtime()?.display()),
+        "rustc-link-lib=static:-bundle=stdc++".into(),
+        format!("metadata=archive={}", sealed.archive.display()),
+    ];
+    if let Some(vocabularies) = &sealed.vocabularies {
+        lines.push(format!("rustc-env=TRIFOLD_VOCABULARIES={}", vocabularies.display()));
+    }
+    Ok(lines)
+}
+
+#[expect(clippy::print_stdout, reason = "how a build script talks to cargo")]
+fn print(lines: &[String]) {
+    for line in lines {
+        println!("cargo::{line}");
+    }
+}
+
+/// `error: …`, `  Caused by: …`, `hint: …`, as the program itself reports errors.
+#[expect(clippy::print_stderr, reason = "cargo shows the standard error of a build script that fails")]
+fn report(error: &BuildError) {
+    eprintln!("error: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        eprintln!("  Caused by: {error}");
+        cause = error.source();
+    }
+    if let Some(hint) = error.hint() {
+        eprintln!("\nhint: {hint}");
+    }
+}

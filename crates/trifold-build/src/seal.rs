@@ -1,0 +1,174 @@
+//! Sealing: many objects in, one object out that defines nothing but the engine's API, under names
+//! that no other engine, and no other copy of the same engine, has.
+//!
+//! 1. The kernels of each CPU level are linked on their own (`ld -r`) and keep only the names that
+//!    the rest of ggml calls. Otherwise the linker could take a `std::vector` function that was
+//!    compiled for AVX2 for the whole program, and an older CPU would die before any check.
+//! 2. All is linked with `--force-group-allocation`: COMDAT groups would keep their signature, and
+//!    the final link of two engines would throw away "duplicate" code of the other ggml.
+//!    `--wrap` sends what the engine would print to the shim.
+//! 3. `objcopy` makes every symbol local that is not on the list, and renames those that are:
+//!    `llama_decode` becomes `trifold_llama_llama_decode`.
+//! 4. The result is read back and checked; see [`crate::elf`].
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    BuildError,
+    cache::{Key, write_atomically},
+    compile::run,
+    config::Config,
+    elf,
+    toolchain::Toolchain,
+};
+
+/// C functions that the shim takes over (`crates/trifold-build/shim/stdio.cpp`).
+pub const WRAPPED: [&str; 11] = [
+    "fflush", "fork", "fprintf", "fputc", "fputs", "fwrite", "printf", "putchar", "puts", "vfprintf",
+    "vprintf",
+];
+
+/// What a sealed engine exports.
+#[derive(Clone, Debug)]
+pub struct Exports {
+    /// Upstream's functions, by their own names.
+    pub functions: Vec<String>,
+    /// The prefix of everything exported.
+    pub prefix: String,
+}
+
+impl Exports {
+    /// Reads the list that `cargo xtask bindings` wrote.
+    pub fn read(engine: &str, shim: &Path) -> Result<Self, BuildError> {
+        let path = shim.join("guarded.inc");
+        let text = fs_err::read_to_string(&path).map_err(BuildError::io("Could not read", &path))?;
+        let functions = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("TRIFOLD_GUARD(")?.strip_suffix(')'))
+            .map(str::to_owned)
+            .collect();
+        Ok(Self { functions, prefix: format!("trifold_{engine}_") })
+    }
+
+    /// All symbols that the sealed object defines, sorted.
+    pub fn symbols(&self) -> Vec<String> {
+        let prefix = &self.prefix;
+        let mut symbols: Vec<String> = self
+            .functions
+            .iter()
+            .flat_map(|name| [format!("{prefix}{name}"), format!("{prefix}guarded_{name}")])
+            .chain([format!("{prefix}start")])
+            .collect();
+        symbols.sort();
+        symbols
+    }
+}
+
+/// How one engine is sealed.
+pub(crate) struct Recipe<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) engine: &'a str,
+    pub(crate) exports: &'a Exports,
+}
+
+impl Recipe<'_> {
+    /// Adds all that decides about the result, other than the objects, to a key.
+    pub(crate) fn describe(&self, key: &mut Key) {
+        key.text("seal 1").texts(WRAPPED).texts(&self.config.ggml.kernels_keep).texts(self.exports.symbols());
+    }
+
+    /// Seals objects into `folder`.
+    pub(crate) fn seal(
+        &self,
+        toolchain: &Toolchain,
+        kernels: &[(String, Vec<PathBuf>)],
+        rest: &[PathBuf],
+        folder: &Path,
+    ) -> Result<(), BuildError> {
+        let scratch = tempfile::tempdir_in(folder).map_err(BuildError::io("Could not create a folder in", folder))?;
+        let step = Step { engine: self.engine, toolchain, scratch: scratch.path() };
+
+        let mut parts = rest.to_vec();
+        for (level, objects) in kernels {
+            parts.push(step.kernels(level, objects, &self.config.ggml.kernels_keep)?);
+        }
+        let linked = step.link("all", &parts, &WRAPPED)?;
+
+        let own_start = format!("{}start", self.exports.prefix);
+        let guarded = self.exports.functions.iter().map(|name| format!("{}guarded_{name}", self.exports.prefix));
+        let keep = self.exports.functions.iter().cloned().chain(guarded).chain([own_start]);
+        let hidden = step.keep("hidden", &linked, keep, false)?;
+
+        let object = folder.join(format!("trifold_{}.o", self.engine));
+        let names = self.exports.functions.iter().map(|name| format!("{name} {}{name}", self.exports.prefix));
+        step.rename(&hidden, names, &object)?;
+
+        elf::check_sealed(self.engine, &object, &self.exports.symbols())?;
+
+        let archive = folder.join(format!("libtrifold_{}.a", self.engine));
+        run("Could not write the archive", toolchain.ar().arg("crsD").arg(&archive).arg(&object))
+    }
+}
+
+/// The binutils calls, each from a file to a file.
+struct Step<'a> {
+    engine: &'a str,
+    toolchain: &'a Toolchain,
+    scratch: &'a Path,
+}
+
+impl Step<'_> {
+    /// One CPU level's kernels, closed but for the names that match `keep`.
+    fn kernels(&self, level: &str, objects: &[PathBuf], keep: &[String]) -> Result<PathBuf, BuildError> {
+        let linked = self.link(&format!("kernels-{level}-linked"), objects, &[])?;
+        // Static initialisers run before main, and so before any look at the CPU.
+        if elf::has_initialisers(&linked)? {
+            return Err(BuildError::Seal {
+                engine: self.engine.into(),
+                what: format!("the kernels of level {level} have static initialisers"),
+            });
+        }
+        self.keep(&format!("kernels-{level}"), &linked, keep.iter().cloned(), true)
+    }
+
+    fn link(&self, name: &str, objects: &[PathBuf], wrap: &[&str]) -> Result<PathBuf, BuildError> {
+        let out = self.scratch.join(format!("{name}.o"));
+        let mut command = self.toolchain.ld();
+        command.args(["-r", "--force-group-allocation", "-z", "noexecstack"]);
+        command.args(wrap.iter().map(|name| format!("--wrap={name}")));
+        command.arg("-o").arg(&out).args(objects);
+        run(&format!("Could not link the objects of {}", self.engine), &mut command)?;
+        Ok(out)
+    }
+
+    fn keep(
+        &self,
+        name: &str,
+        object: &Path,
+        symbols: impl Iterator<Item = String>,
+        patterns: bool,
+    ) -> Result<PathBuf, BuildError> {
+        let out = self.scratch.join(format!("{name}.o"));
+        let list = self.list(&format!("{name}.keep"), symbols)?;
+        let mut command = self.toolchain.objcopy();
+        if patterns {
+            command.arg("--wildcard");
+        }
+        command.arg(format!("--keep-global-symbols={}", list.display())).arg(object).arg(&out);
+        run(&format!("Could not hide the symbols of {}", self.engine), &mut command)?;
+        Ok(out)
+    }
+
+    fn rename(&self, object: &Path, names: impl Iterator<Item = String>, out: &Path) -> Result<(), BuildError> {
+        let list = self.list("names", names)?;
+        let mut command = self.toolchain.objcopy();
+        command.arg(format!("--redefine-syms={}", list.display())).arg(object).arg(out);
+        run(&format!("Could not rename the symbols of {}", self.engine), &mut command)
+    }
+
+    fn list(&self, name: &str, lines: impl Iterator<Item = String>) -> Result<PathBuf, BuildError> {
+        let path = self.scratch.join(name);
+        write_atomically(&path, (lines.collect::<Vec<_>>().join("\n") + "\n").as_bytes())?;
+        Ok(path)
+    }
+}

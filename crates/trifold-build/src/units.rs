@@ -1,0 +1,399 @@
+//! Which files are compiled, with which flags.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    BuildError,
+    cache::{Cache, Key, write_atomically},
+    config::{Config, CpuLevel, Unit, Vocabularies},
+    source::Tree,
+    vocabulary,
+};
+
+/// What the seal needs of the compiler; each was seen to fail without.
+///
+/// `-fno-gnu-unique`: STB_GNU_UNIQUE symbols are one per process even under RTLD_LOCAL, and objcopy
+/// does not make them local. `-fexceptions`: an exception thrown by the abort callback passes
+/// through ggml's C code.
+const SEAL_FLAGS: [&str; 5] = [
+    "-fvisibility=hidden",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fexceptions",
+    "-w", // the warnings are upstream's to read
+];
+const SEAL_FLAGS_CPP: [&str; 3] =
+    ["-std=gnu++17", "-fvisibility-inlines-hidden", "-fno-gnu-unique"];
+const SEAL_FLAGS_C: [&str; 1] = ["-std=gnu11"];
+
+/// One run of the compiler.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What to show: the file, relative to its source.
+    pub label: String,
+    /// The file to compile.
+    pub file: PathBuf,
+    /// C++ or C.
+    pub cpp: bool,
+    /// The flags, without the ones that the toolchain adds.
+    pub flags: Vec<String>,
+    /// Identifies the object, together with the toolchain.
+    key: Vec<String>,
+}
+
+impl Job {
+    /// The name of the object in the cache.
+    pub fn object_key(&self, toolchain_id: &str, target_flags: impl Iterator<Item = String>) -> String {
+        let mut key = Key::new("object");
+        key.text(toolchain_id).texts(target_flags).texts(&self.key);
+        key.finish()
+    }
+}
+
+/// The jobs of one engine, by the part that they end in.
+#[derive(Debug)]
+pub struct Jobs {
+    /// The CPU backend, by level; sealed on its own.
+    pub kernels: Vec<(String, Vec<Job>)>,
+    /// Everything else.
+    pub rest: Vec<Job>,
+}
+
+/// Lists the jobs of an engine, compiled against the ggml of `ggml`.
+pub fn jobs(
+    config: &Config,
+    cache: &Cache,
+    name: &str,
+    tree: &Tree,
+    ggml: &Tree,
+    shim: &Path,
+) -> Result<Jobs, BuildError> {
+    let planner = Planner { config, cache };
+    let mut rest = planner.ggml_base(ggml)?;
+    rest.extend(planner.engine(name, tree, ggml)?);
+    rest.extend(planner.shim(name, tree, ggml, shim)?);
+    let kernels = config
+        .cpu_level
+        .iter()
+        .map(|level| Ok((level.name.clone(), planner.kernels(ggml, level)?)))
+        .collect::<Result<_, BuildError>>()?;
+    Ok(Jobs { kernels, rest })
+}
+
+struct Planner<'a> {
+    config: &'a Config,
+    cache: &'a Cache,
+}
+
+/// Flags under construction. Each include folder and prefix map names a tree whose place on disk
+/// must not matter, so the key gets the tree's id instead.
+struct Flags {
+    flags: Vec<String>,
+    key: Vec<String>,
+}
+
+impl Flags {
+    fn new(defines: &[&[String]]) -> Self {
+        let mut flags = Self { flags: Vec::new(), key: Vec::new() };
+        flags.plain("-DNDEBUG");
+        for define in defines.iter().copied().flatten() {
+            flags.plain(&format!("-D{define}"));
+        }
+        flags
+    }
+
+    fn plain(&mut self, flag: &str) {
+        self.flags.push(flag.into());
+        self.key.push(flag.into());
+    }
+
+    /// Makes `__FILE__` (which ggml's assertions print) start with `name`, wherever the tree lies.
+    fn tree(&mut self, tree: &Tree) {
+        let name = &tree.engine;
+        self.flags.push(format!("-ffile-prefix-map={}={name}", tree.root.display()));
+        self.key.push(format!("tree {name} {}", tree.id));
+    }
+
+    fn include(&mut self, root: &Path, folder: &str) {
+        self.flags.push(format!("-I{}", root.join(folder).display()));
+        self.key.push(format!("-I{folder}"));
+    }
+
+    /// A folder whose name is its content's digest.
+    fn generated(&mut self, folder: &Path) {
+        self.flags.push(format!("-I{}", folder.display()));
+        self.flags.push(format!("-ffile-prefix-map={}=generated", folder.display()));
+        self.key.push(folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    }
+
+    fn job(&self, label: String, file: PathBuf, cpp: bool) -> Job {
+        let language: &[&str] = if cpp { &SEAL_FLAGS_CPP } else { &SEAL_FLAGS_C };
+        let seal: Vec<String> =
+            SEAL_FLAGS.iter().chain(language).map(|flag| (*flag).to_owned()).collect();
+        let mut key = self.key.clone();
+        key.extend(seal.iter().cloned());
+        key.push(label.clone());
+        let mut flags = seal;
+        flags.extend(self.flags.iter().cloned());
+        Job { label, file, cpp, flags, key }
+    }
+}
+
+impl Planner<'_> {
+    fn ggml_base(&self, ggml: &Tree) -> Result<Vec<Job>, BuildError> {
+        let parts = &self.config.ggml;
+        let mut flags = self.ggml_flags(ggml, &parts.base_defines, &parts.base_includes)?;
+        let template = ggml.ggml.join("src/ggml-version.h.in");
+        if template.is_file() {
+            flags.generated(&self.configured(ggml, &[template])?);
+        } else {
+            for (name, value) in ggml_version_values(ggml) {
+                let name = if name == "GGML_BUILD_COMMIT" { "GGML_COMMIT" } else { name };
+                flags.plain(&format!("-D{name}=\"{value}\""));
+            }
+        }
+        Ok(self.files(&ggml.ggml, &parts.base, &parts.base_exclude)?
+            .map(|file| job_of(&flags, ggml, file, false))
+            .collect())
+    }
+
+    fn kernels(&self, ggml: &Tree, level: &CpuLevel) -> Result<Vec<Job>, BuildError> {
+        let parts = &self.config.ggml;
+        let mut flags = self.ggml_flags(ggml, &parts.kernels_defines, &parts.kernels_includes)?;
+        for flag in &level.flags {
+            flags.plain(flag);
+        }
+        // Revisions differ in what they have; a folder that is not there is no error.
+        Ok(self.files(&ggml.ggml, &parts.kernels, &[])?
+            .map(|file| job_of(&flags, ggml, file, false))
+            .collect())
+    }
+
+    fn ggml_flags(
+        &self,
+        ggml: &Tree,
+        defines: &[String],
+        includes: &[String],
+    ) -> Result<Flags, BuildError> {
+        let mut flags = Flags::new(&[&self.config.common.defines, defines]);
+        flags.tree(ggml);
+        for folder in includes {
+            flags.include(&ggml.ggml, folder);
+        }
+        Ok(flags)
+    }
+
+    fn engine(&self, name: &str, tree: &Tree, ggml: &Tree) -> Result<Vec<Job>, BuildError> {
+        let engine = self.config.engine(name)?;
+        let mut jobs = Vec::new();
+        for unit in &engine.units {
+            let mut flags = self.engine_flags(name, tree, ggml)?;
+            for folder in &unit.includes {
+                flags.include(&tree.root, folder);
+            }
+            let files: Vec<_> = self.files(&tree.root, &unit.files, &unit.exclude)?.collect();
+            if files.is_empty() {
+                return Err(BuildError::config(format!(
+                    "Expected files of {name} at: {} (found none in {})",
+                    unit.files.join(", "),
+                    tree.root.display()
+                )));
+            }
+            match unit.unity {
+                Some(batch) => jobs.extend(self.unity(&flags, tree, unit, &files, batch)?),
+                None => jobs.extend(files.into_iter().map(|file| job_of(&flags, tree, file, unit.cpp))),
+            }
+        }
+        if let Some(vocabularies) = &engine.vocabularies {
+            jobs.push(self.vocabulary_job(name, tree, ggml, vocabularies)?);
+        }
+        Ok(jobs)
+    }
+
+    fn engine_flags(&self, name: &str, tree: &Tree, ggml: &Tree) -> Result<Flags, BuildError> {
+        let engine = self.config.engine(name)?;
+        let mut flags = Flags::new(&[&self.config.common.defines, &engine.defines]);
+        if let Some(define) = &engine.version_define {
+            // stable-diffusion.cpp makes a string of it by itself.
+            let quote = if engine.vocabularies.is_some() { "" } else { "\"" };
+            flags.plain(&format!("-D{define}={quote}{}{quote}", tree.version));
+        }
+        if tree.id != ggml.id {
+            flags.tree(ggml);
+        }
+        flags.tree(tree);
+        for folder in &engine.includes {
+            flags.include(&tree.root, folder);
+        }
+        flags.include(&ggml.ggml, "include");
+        if !engine.configure.is_empty() {
+            let templates: Vec<_> = engine.configure.iter().map(|path| tree.root.join(path)).collect();
+            flags.generated(&self.configured(tree, &templates)?);
+        }
+        Ok(flags)
+    }
+
+    /// Our own C++: the guarded calls of the engine, and what all engines share.
+    fn shim(&self, name: &str, tree: &Tree, ggml: &Tree, shim: &Path) -> Result<Vec<Job>, BuildError> {
+        let mut files = vec![
+            ("guard.hpp".to_owned(), include_str!("../shim/guard.hpp").to_owned()),
+            ("stdio.cpp".to_owned(), include_str!("../shim/stdio.cpp").to_owned()),
+        ];
+        for file in self.files(shim, &["*.cpp".into(), "*.inc".into()], &[])? {
+            let path = shim.join(&file);
+            let text = fs_err::read_to_string(&path).map_err(BuildError::io("Could not read", &path))?;
+            files.push((file, text));
+        }
+        let folder = self.generate("shim", &files)?;
+        let mut flags = self.engine_flags(name, tree, ggml)?;
+        flags.generated(&folder);
+        flags.plain(&format!("-DTRIFOLD_ENGINE={name}"));
+        Ok(files
+            .iter()
+            .map(|(file, _)| file)
+            .filter(|file| file.ends_with(".cpp"))
+            .map(|file| flags.job(format!("shim/{file}"), folder.join(file), true))
+            .collect())
+    }
+
+    fn unity(
+        &self,
+        flags: &Flags,
+        tree: &Tree,
+        unit: &Unit,
+        files: &[String],
+        batch: usize,
+    ) -> Result<Vec<Job>, BuildError> {
+        let first = unit.files.first().map_or("unit", String::as_str).replace(['/', '*'], "_");
+        files
+            .chunks(batch)
+            .enumerate()
+            .map(|(index, chunk)| {
+                let text: String = chunk.iter().map(|file| format!("#include \"{file}\"\n")).collect();
+                let name = format!("unity_{index}.cpp");
+                let folder = self.generate("unity", &[(name.clone(), text)])?;
+                let mut flags = Flags { flags: flags.flags.clone(), key: flags.key.clone() };
+                flags.include(&tree.root, "");
+                flags.generated(&folder);
+                let label = format!("{first}{index} ({} files)", chunk.len());
+                Ok(flags.job(label, folder.join(name), true))
+            })
+            .collect()
+    }
+
+    fn vocabulary_job(
+        &self,
+        name: &str,
+        tree: &Tree,
+        ggml: &Tree,
+        vocabularies: &Vocabularies,
+    ) -> Result<Job, BuildError> {
+        let text = vocabulary::source_file(&tree.root, vocabularies)?;
+        let folder = self.generate("vocabulary", &[("vocabulary.cpp".into(), text)])?;
+        let mut flags = self.engine_flags(name, tree, ggml)?;
+        flags.generated(&folder);
+        Ok(flags.job("vocabulary.cpp".into(), folder.join("vocabulary.cpp"), true))
+    }
+
+    /// Fills in CMake templates and returns the folder of the results.
+    fn configured(&self, tree: &Tree, templates: &[PathBuf]) -> Result<PathBuf, BuildError> {
+        let mut values = ggml_version_values(tree).to_vec();
+        values.push(("LLAMA_VERSION", tree.version.clone()));
+        values.push(("LLAMA_BUILD_COMMIT", tree.label.clone()));
+        let files = templates
+            .iter()
+            .map(|path| {
+                let text = fs_err::read_to_string(path).map_err(BuildError::io("Could not read", path))?;
+                let filled = values
+                    .iter()
+                    .fold(text, |text, (name, value)| text.replace(&format!("@{name}@"), value));
+                if let Some(left) = filled.split('@').nth(1) {
+                    return Err(BuildError::config(format!(
+                        "Expected a value for @{left}@ in: {}",
+                        path.display()
+                    )));
+                }
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                Ok((name, filled))
+            })
+            .collect::<Result<Vec<_>, BuildError>>()?;
+        self.generate("configured", &files)
+    }
+
+    /// Writes files into a folder named after their content.
+    fn generate(&self, kind: &str, files: &[(String, String)]) -> Result<PathBuf, BuildError> {
+        let mut key = Key::new(kind);
+        for (name, text) in files {
+            key.text(name).text(text);
+        }
+        let folder = self.cache.folder("generated")?.join(format!("{kind}-{}", key.finish()));
+        fs_err::create_dir_all(&folder).map_err(BuildError::io("Could not create", &folder))?;
+        for (name, text) in files {
+            let path = folder.join(name);
+            if !path.is_file() {
+                write_atomically(&path, text.as_bytes())?;
+            }
+        }
+        Ok(folder)
+    }
+
+    fn files(
+        &self,
+        root: &Path,
+        patterns: &[String],
+        exclude: &[String],
+    ) -> Result<impl Iterator<Item = String> + use<>, BuildError> {
+        let mut files = BTreeSet::new();
+        for pattern in patterns {
+            files.extend(glob(root, pattern)?);
+        }
+        for file in exclude {
+            files.remove(file);
+        }
+        Ok(files.into_iter())
+    }
+}
+
+fn job_of(flags: &Flags, tree: &Tree, file: String, as_cpp: bool) -> Job {
+    let cpp = as_cpp || Path::new(&file).extension().is_some_and(|extension| extension == "cpp");
+    let below = tree.root.join(&file);
+    // ggml's files are named relative to ggml, everything else to its own source.
+    let path = if below.is_file() { below } else { tree.ggml.join(&file) };
+    let mut job = flags.job(file, path, cpp);
+    if as_cpp {
+        // For a `.c` file; the driver would go by the name otherwise.
+        job.flags.extend(["-x".into(), "c++".into()]);
+        job.key.push("-x c++".into());
+    }
+    job
+}
+
+fn ggml_version_values(tree: &Tree) -> [(&'static str, String); 2] {
+    [("GGML_VERSION", tree.ggml_version.clone()), ("GGML_BUILD_COMMIT", tree.label.clone())]
+}
+
+/// The files that match a pattern whose last part may hold one `*`, relative to `root`.
+pub fn glob(root: &Path, pattern: &str) -> Result<Vec<String>, BuildError> {
+    let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+    let Some((start, end)) = name.split_once('*') else {
+        return Ok(root.join(pattern).is_file().then(|| pattern.to_owned()).into_iter().collect());
+    };
+    let path = root.join(folder);
+    if !path.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(&path).map_err(BuildError::io("Could not read", &path))? {
+        let entry = entry.map_err(BuildError::io("Could not read", &path))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let matches = name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end);
+        if matches && entry.path().is_file() {
+            found.push(if folder.is_empty() { name } else { format!("{folder}/{name}") });
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,200 @@
+//! The demo models and the spoken samples, both from `models/` at the root of the repository.
+
+use std::fmt;
+
+/// A small model that comes with the program. What it can do, and what not, is told in the `README.md`
+/// of its folder in `models/`.
+#[non_exhaustive]
+pub struct DemoModel {
+    /// `demo:` and this is its name.
+    pub name: &'static str,
+    /// What its file is called.
+    pub file_name: &'static str,
+    /// Size of the file in bytes.
+    pub size: u64,
+    /// SHA-256 of the file, 64 lower-case hexadecimal digits.
+    pub sha256: &'static str,
+    /// Which engine runs it.
+    pub kind: ModelKind,
+    /// One line on what it does.
+    pub description: &'static str,
+    bytes: Option<&'static [u8]>,
+}
+
+/// What a model makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ModelKind {
+    /// Pictures from text: stable-diffusion.cpp.
+    Picture,
+    /// Text from speech: whisper.cpp.
+    Speech,
+    /// Text from text: llama.cpp.
+    Text,
+}
+
+/// A spoken sentence that `demo:speech` writes down word for word.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Sample {
+    /// Its name: the file's, without `.wav`.
+    pub name: &'static str,
+    /// A WAV file: one channel, 16 000 samples a second, 16 bits.
+    pub bytes: &'static [u8],
+    /// What is said.
+    pub transcript: &'static str,
+}
+
+/// The demo models. They are listed even where the feature `demo-models` is off.
+///
+/// ```
+/// let names: Vec<_> = trifold_hub::demo_models().iter().map(|model| model.name).collect();
+/// assert_eq!(names, ["story", "speech", "picture"]);
+/// ```
+pub fn demo_models() -> &'static [DemoModel] {
+    &MODELS
+}
+
+/// The spoken samples; none where the feature `demo-models` is off.
+///
+/// ```
+/// # #[cfg(feature = "demo-models")] {
+/// let sample = &trifold_hub::samples()[0];
+/// assert_eq!(sample.transcript, "Draw a red circle on a blue background.");
+/// assert!(sample.bytes.starts_with(b"RIFF"));
+/// # }
+/// ```
+pub fn samples() -> &'static [Sample] {
+    &SAMPLES
+}
+
+impl DemoModel {
+    /// The file itself; nothing where the feature `demo-models` is off.
+    pub fn bytes(&self) -> Option<&'static [u8]> {
+        self.bytes
+    }
+
+    /// Its name in the cache. It has a part of the digest, so that versions of the program with
+    /// different models can share a cache.
+    pub(crate) fn cache_name(&self) -> String {
+        let (stem, extension) = self
+            .file_name
+            .rsplit_once('.')
+            .unwrap_or((self.file_name, "bin"));
+        format!("{stem}-{}.{extension}", &self.sha256[..16])
+    }
+}
+
+/// By name: there is one model of each.
+impl PartialEq for DemoModel {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for DemoModel {}
+
+/// Without the bytes.
+impl fmt::Debug for DemoModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DemoModel")
+            .field("name", &self.name)
+            .field("file_name", &self.file_name)
+            .field("size", &self.size)
+            .field("sha256", &self.sha256)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without the bytes.
+impl fmt::Debug for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sample")
+            .field("name", &self.name)
+            .field("transcript", &self.transcript)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for ModelKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Picture => "picture",
+            Self::Speech => "speech",
+            Self::Text => "text",
+        })
+    }
+}
+
+/// A file of `models/`, or nothing without the feature.
+macro_rules! embedded {
+    ($path:literal) => {{
+        #[cfg(feature = "demo-models")]
+        let bytes: Option<&'static [u8]> = Some(include_bytes!(concat!("../../../models/", $path)));
+        #[cfg(not(feature = "demo-models"))]
+        let bytes: Option<&'static [u8]> = None;
+        bytes
+    }};
+}
+
+// Sizes and digests are those of `models/README.md`; tests compare both with the files.
+static MODELS: [DemoModel; 3] = [
+    DemoModel {
+        name: "story",
+        file_name: "trifold-story.gguf",
+        size: 5_653_824,
+        sha256: "c3e3d87c91494ef0803f3a7b088a1a6934a4b281bb6ee950ba3d8718a1d61163",
+        kind: ModelKind::Text,
+        description: "Tells short stories and chats about a small made-up world (Llama, Q8_0)",
+        bytes: embedded!("story/trifold-story.gguf"),
+    },
+    DemoModel {
+        name: "speech",
+        file_name: "trifold-speech.bin",
+        size: 7_625_945,
+        sha256: "0ac50d57ea9a275575b4861642c190439f003e64800ce4a37e560790272bcb26",
+        kind: ModelKind::Speech,
+        description: "Writes down short English sentences of about 400 words (Whisper, Q5_0)",
+        bytes: embedded!("speech/trifold-speech.bin"),
+    },
+    DemoModel {
+        name: "picture",
+        file_name: "trifold-picture.gguf",
+        size: 12_240_512,
+        sha256: "d7bf8ee0233b8e43b663201df85049baa00ccacf237cfe07c07fe5fb9e6da91d",
+        kind: ModelKind::Picture,
+        description: "Draws simple 128x128 pictures of shapes, things and scenes (Z-Image, Q4_0)",
+        bytes: embedded!("picture/trifold-picture.gguf"),
+    },
+];
+
+#[cfg(feature = "demo-models")]
+macro_rules! sample {
+    ($name:literal, $transcript:literal) => {
+        Sample {
+            name: $name,
+            bytes: include_bytes!(concat!("../../../models/speech/samples/", $name, ".wav")),
+            transcript: $transcript,
+        }
+    };
+}
+
+#[cfg(feature = "demo-models")]
+static SAMPLES: [Sample; 6] = [
+    sample!(
+        "draw-a-red-circle",
+        "Draw a red circle on a blue background."
+    ),
+    sample!("story-about-a-dog", "Tell me a story about a little dog."),
+    sample!("draw-a-house", "Draw a red house on a blue background."),
+    sample!("kitchen-light", "Turn on the kitchen light."),
+    sample!("time-in-london", "What time is it in London?"),
+    sample!(
+        "two-sentences",
+        "Tell me a story about a hungry duck. Play the next song, please."
+    ),
+];
+
+#[cfg(not(feature = "demo-models"))]
+static SAMPLES: [Sample; 0] = [];

@@ -1,0 +1,11 @@
+//! Every environment variable that this crate reads, in one place.
+
+/// Folder of the cache; the unpacked demo models lie in `models` inside. Default: `trifold` in the
+/// user's cache folder ([`XDG_CACHE_HOME`], else `.cache` in [`HOME`]).
+pub const CACHE: &str = "TRIFOLD_CACHE";
+
+/// The user's cache folder, by the XDG base directory specification: a relative path is ignored.
+pub const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
+
+/// The user's home folder.
+pub const HOME: &str = "HOME";

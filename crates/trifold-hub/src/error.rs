@@ -1,0 +1,172 @@
+//! The error of this crate.
+
+use std::{io, path::PathBuf};
+
+use crate::{demo_models, env};
+
+/// Why a name is no model, or a model no file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// The model name is empty.
+    #[error("Expected a model name (found an empty one)")]
+    EmptyName,
+    /// `demo:` with a name that no demo model has.
+    #[error("Unknown demo model: {name}")]
+    UnknownDemo {
+        /// The name, with `demo:`.
+        name: String,
+    },
+    /// The demo models were left out of this program (feature `demo-models`).
+    #[error("Demo model not included in this program: {name}")]
+    DemoNotIncluded {
+        /// The name, with `demo:`.
+        name: String,
+    },
+    /// A name that begins with `hf:` but does not go on as it should.
+    #[error("Expected a Hugging Face name such as `hf:owner/repo:Q4_K_M`: {name} ({reason})")]
+    HuggingFaceName {
+        /// The name, with `hf:`.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A Hugging Face repository; this version does not fetch.
+    #[error("Fetching from Hugging Face is not supported yet in this version: {name}")]
+    HuggingFace {
+        /// The name, with `hf:`.
+        name: String,
+    },
+    /// There is no file of this name.
+    #[error("No model file at: {}", path.display())]
+    NotFound {
+        /// The path asked for.
+        path: PathBuf,
+        /// Names that may have been meant, the nearest first: file names of the same folder, or demo
+        /// models.
+        similar: Vec<String>,
+    },
+    /// A symbolic link to nothing.
+    #[error("No model file at: {} (a link to: {})", path.display(), target.display())]
+    BrokenLink {
+        /// The path asked for.
+        path: PathBuf,
+        /// What the link names.
+        target: PathBuf,
+    },
+    /// A folder or a device, not a file.
+    #[error("Expected a model file at: {} (found: a {found})", path.display())]
+    NotAFile {
+        /// The path asked for.
+        path: PathBuf,
+        /// What is there: `folder`, `device`, `pipe` or `socket`.
+        found: &'static str,
+        /// Names of model files in it, if it is a folder.
+        inside: Vec<String>,
+    },
+    /// The path could not be looked up.
+    #[error("Could not look up the model file: {}", path.display())]
+    Unreadable {
+        /// The path asked for.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// None of the variables that name the cache folder is of use.
+    #[error(
+        "No cache folder (none of these is set to an absolute path: {}, {}, {})",
+        env::CACHE,
+        env::XDG_CACHE_HOME,
+        env::HOME
+    )]
+    NoCacheFolder,
+    /// A demo model could not be written to the cache.
+    #[error("Could not write the demo model to the cache: {}", path.display())]
+    Cache {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl HubError {
+    /// What the user can do about it, in one sentence.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::EmptyName => Some(format!(
+                "Pass the path of a model file, or {}.",
+                demo_names()
+            )),
+            Self::UnknownDemo { .. } => Some(format!("The demo models are {}.", demo_names())),
+            Self::DemoNotIncluded { .. } => Some(
+                "Pass the path of a model file, or build with the feature `demo-models`.".into(),
+            ),
+            Self::HuggingFaceName { .. } => {
+                Some("For a file of that name, put a folder before it, such as `./`.".into())
+            }
+            Self::HuggingFace { .. } => {
+                Some("Download the model file yourself and pass its path.".into())
+            }
+            Self::NotFound { path, similar } => not_found_hint(path, similar),
+            Self::BrokenLink { .. } => Some("Restore the file that the link names.".into()),
+            Self::NotAFile { inside, .. } if !inside.is_empty() => Some(format!(
+                "Pass a file of that folder, such as {}.",
+                list(inside)
+            )),
+            Self::NotAFile { .. } => Some("Pass the path of a model file.".into()),
+            Self::Unreadable { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    Some("Check the permissions of the file and of the folders above it.".into())
+                }
+                io::ErrorKind::NotADirectory => {
+                    Some("A part of the path before the last is a file, not a folder.".into())
+                }
+                _ => None,
+            },
+            Self::NoCacheFolder => Some(format!(
+                "Set {} to a folder that can be written.",
+                env::CACHE
+            )),
+            Self::Cache { size, .. } => Some(format!(
+                "Set {} to a folder that can be written and has {} MB free.",
+                env::CACHE,
+                size.div_ceil(1_000_000)
+            )),
+        }
+    }
+}
+
+fn not_found_hint(path: &std::path::Path, similar: &[String]) -> Option<String> {
+    if path.to_str().is_some_and(|text| text.contains("://")) {
+        return Some("Addresses are not fetched: download the file and pass its path.".into());
+    }
+    if !similar.is_empty() {
+        return Some(format!("Did you mean {}?", list(similar)));
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())?;
+    (!folder.exists()).then(|| format!("There is no folder {}.", folder.display()))
+}
+
+fn demo_names() -> String {
+    let names: Vec<_> = demo_models()
+        .iter()
+        .map(|model| format!("demo:{}", model.name))
+        .collect();
+    list(&names)
+}
+
+/// `a`, `b` or `c`.
+fn list(names: &[String]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}

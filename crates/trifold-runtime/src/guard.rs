@@ -1,0 +1,174 @@
+//! Guarded calls: from Rust into C++ and back, with an error instead of a crash.
+//!
+//! The C++ half is `crates/trifold-build/shim/guard.hpp`. Together with the `-sys` crates this is
+//! the only place with unsafe code below the backend loader.
+#![allow(unsafe_code)] // calls of C functions, the one purpose of this module
+
+use std::{
+    ffi::c_char,
+    sync::OnceLock,
+};
+
+use crate::{
+    cpu::{self, UnsupportedCpu},
+    log,
+};
+
+/// Why a call into an engine failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// One of the engine's own checks (`GGML_ASSERT`) failed on the calling thread. What the call
+    /// was working on is in an unknown state and must not be used again.
+    #[error("{engine} failed an internal check: {message}")]
+    Assertion {
+        /// The engine.
+        engine: &'static str,
+        /// The engine's words: file, line and condition.
+        message: String,
+    },
+    /// The engine threw a C++ exception.
+    #[error("{engine} failed: {message}")]
+    Exception {
+        /// The engine.
+        engine: &'static str,
+        /// The engine's words.
+        message: String,
+    },
+    /// An allocation inside the engine failed.
+    #[error("{engine} ran out of memory")]
+    OutOfMemory {
+        /// The engine.
+        engine: &'static str,
+    },
+    /// The engine was never entered: this CPU cannot run it.
+    #[error(transparent)]
+    Cpu(#[from] UnsupportedCpu),
+}
+
+impl EngineError {
+    /// Whether the object that the call worked on must not be used any more.
+    pub fn poisons(&self) -> bool {
+        matches!(self, Self::Assertion { .. })
+    }
+
+    /// One sentence on what to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Assertion { engine, .. } => format!(
+                "this is a defect of the engine or of the model file; report it with the line above to {engine}"
+            ),
+            Self::Exception { .. } => return None,
+            Self::OutOfMemory { .. } => "use a smaller model, context or picture, or free some memory".into(),
+            Self::Cpu(_) => "run on a CPU with AVX2 (Intel since 2013, AMD since 2015)".into(),
+        })
+    }
+}
+
+/// What the C++ side reports; mirrors `trifold::fault`.
+#[repr(C)]
+pub struct Fault {
+    kind: i32,
+    message: [c_char; 2044],
+}
+
+/// The signature of `trifold::log_fn`.
+pub type LogFn = unsafe extern "C" fn(level: i32, text: *const c_char, length: usize);
+
+/// A sealed engine: entered only after a look at the CPU and after its log is connected.
+pub struct Engine {
+    name: &'static str,
+    level: &'static str,
+    features: &'static str,
+    start: fn(),
+    started: OnceLock<Result<(), UnsupportedCpu>>,
+}
+
+impl Engine {
+    /// Describes an engine. `start` connects its log; it runs once, before any other call.
+    pub const fn new(
+        name: &'static str,
+        level: &'static str,
+        features: &'static str,
+        start: fn(),
+    ) -> Self {
+        Self { name, level, features, start, started: OnceLock::new() }
+    }
+
+    /// The upstream project's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The CPU level that the kernels need.
+    pub fn cpu_level(&self) -> &'static str {
+        self.level
+    }
+
+    /// Makes the engine ready, or says why this CPU cannot run it. Every guarded call does this.
+    pub fn ready(&self) -> Result<(), EngineError> {
+        let started = self.started.get_or_init(|| {
+            cpu::check(self.level, self.features)?;
+            (self.start)();
+            Ok(())
+        });
+        started.clone().map_err(EngineError::from)
+    }
+
+    /// Runs one guarded call. `call` gets room for a fault and returns false if it filled it in.
+    #[doc(hidden)] // for the `guarded!` macro
+    pub fn call(&self, call: impl FnOnce(*mut Fault) -> bool) -> Result<(), EngineError> {
+        self.ready()?;
+        let mut fault = Fault { kind: 0, message: [0; 2044] };
+        if call(&raw mut fault) { Ok(()) } else { Err(self.error(&fault)) }
+    }
+
+    fn error(&self, fault: &Fault) -> EngineError {
+        let engine = self.name;
+        let bytes: Vec<u8> =
+            fault.message.iter().take_while(|byte| **byte != 0).map(|byte| byte.cast_unsigned()).collect();
+        let message = String::from_utf8_lossy(&bytes).trim().to_owned();
+        match fault.kind {
+            1 => EngineError::Assertion { engine, message },
+            3 => EngineError::OutOfMemory { engine },
+            _ => EngineError::Exception { engine, message },
+        }
+    }
+}
+
+/// Receives one piece of log text from C++.
+///
+/// # Safety
+/// `text` must point to `length` readable bytes.
+pub unsafe fn receive_log(engine: &'static str, level: i32, text: *const c_char, length: usize) {
+    // SAFETY: the caller's promise; the bytes live until this function returns.
+    let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length) };
+    log::receive(engine, level, &String::from_utf8_lossy(bytes));
+}
+
+/// Defines the guarded form of one C function; `cargo xtask bindings` writes the calls.
+///
+/// The result is a function of the same name and arguments that returns
+/// `Result<R, EngineError>` and is unsafe for the same reasons as the C function itself.
+#[macro_export]
+macro_rules! guarded {
+    ($engine:expr, $symbol:literal, fn $name:ident($($argument:ident : $type:ty),* $(,)?) -> $output:ty) => {
+        #[doc = concat!("Guarded `", stringify!($name), "`.")]
+        ///
+        /// # Safety
+        /// As the upstream header says: pointers valid, objects alive, and no other thread inside.
+        #[allow(clippy::too_many_arguments, clippy::missing_errors_doc)] // the C function's own
+        pub unsafe fn $name($($argument: $type),*) -> Result<$output, $crate::EngineError> {
+            unsafe extern "C" {
+                #[link_name = $symbol]
+                static GUARDED: unsafe extern "C" fn(*mut $crate::guard::Fault, *mut $output, $($type),*) -> bool;
+            }
+            let mut output = std::mem::MaybeUninit::<$output>::uninit();
+            // SAFETY: `GUARDED` is a constant in the sealed object, with the signature that
+            // `trifold::guarded` gives it; the arguments are the caller's promise.
+            $engine.call(|fault| unsafe { GUARDED(fault, output.as_mut_ptr(), $($argument),*) })?;
+            // SAFETY: the call returned without a fault, so it wrote its result; `()` needs none.
+            Ok(unsafe { output.assume_init() })
+        }
+    };
+}

@@ -1,0 +1,104 @@
+//! What engines say: to `tracing`, line by line, and on demand into an error message.
+
+use std::{cell::RefCell, collections::VecDeque};
+
+/// Lines kept of one call; the last ones say why it failed.
+const KEPT_LINES: usize = 8;
+
+/// The level that continues the line before it.
+const MORE: i32 = 5;
+
+thread_local! {
+    static PENDING: RefCell<Option<(i32, String)>> = const { RefCell::new(None) };
+    static KEPT: RefCell<Option<VecDeque<String>>> = const { RefCell::new(None) };
+}
+
+/// Runs `call` and keeps the warnings and errors that the engine logs on this thread meanwhile.
+///
+/// Engines often return null and say why in the log only. Returns the last lines, oldest first.
+pub fn keeping<R>(call: impl FnOnce() -> R) -> (R, Vec<String>) {
+    let outer = KEPT.replace(Some(VecDeque::new()));
+    let result = call();
+    flush();
+    let lines = KEPT.replace(outer).unwrap_or_default();
+    (result, lines.into())
+}
+
+/// Takes a piece of text; whole lines are passed on.
+pub(crate) fn receive(engine: &'static str, level: i32, text: &str) {
+    PENDING.with_borrow_mut(|pending| {
+        let (mut level, mut rest) = match pending.take() {
+            Some((first, start)) if level == MORE => (first, start + text),
+            Some((first, start)) => {
+                emit(engine, first, &start);
+                (level, text.to_owned())
+            }
+            None => (level, text.to_owned()),
+        };
+        if level == MORE {
+            level = 2;
+        }
+        while let Some((line, more)) = rest.split_once('\n') {
+            emit(engine, level, line);
+            rest = more.to_owned();
+        }
+        if !rest.is_empty() {
+            *pending = Some((level, rest));
+        }
+    });
+}
+
+fn flush() {
+    if let Some((level, text)) = PENDING.take() {
+        emit("engine", level, &text);
+    }
+}
+
+fn emit(engine: &'static str, level: i32, line: &str) {
+    let line = line.trim_end_matches(['\r', ' ']);
+    // Loaders draw dots to show progress.
+    if line.trim_matches('.').is_empty() {
+        return;
+    }
+    if level >= 3 {
+        KEPT.with_borrow_mut(|kept| {
+            if let Some(lines) = kept {
+                if lines.len() == KEPT_LINES {
+                    lines.pop_front();
+                }
+                lines.push_back(line.to_owned());
+            }
+        });
+    }
+    match level {
+        4 => tracing::error!(target: "trifold::engine", engine, "{line}"),
+        3 => tracing::warn!(target: "trifold::engine", engine, "{line}"),
+        2 => tracing::debug!(target: "trifold::engine", engine, "{line}"),
+        _ => tracing::trace!(target: "trifold::engine", engine, "{line}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{keeping, receive};
+
+    #[test]
+    fn lines_are_put_together_from_pieces() {
+        let ((), lines) = keeping(|| {
+            receive("test", 4, "could not ");
+            receive("test", 5, "read\nsecond");
+            receive("test", 5, " line\n");
+            receive("test", 2, "not an error\n");
+            receive("test", 3, "....");
+            receive("test", 4, "no newline");
+        });
+        assert_eq!(lines, ["could not read", "second line", "no newline"]);
+    }
+
+    #[test]
+    fn only_the_last_lines_are_kept_and_only_inside() {
+        receive("test", 4, "before\n");
+        let ((), lines) = keeping(|| (0..20).for_each(|n| receive("test", 4, &format!("{n}\n"))));
+        assert_eq!(lines, ["12", "13", "14", "15", "16", "17", "18", "19"]);
+    }
+}
