@@ -4,6 +4,7 @@
 // what it would print goes to the host's log, and it cannot start another process.
 #include "guard.hpp"
 
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -91,6 +92,11 @@ void describe_current_exception(fault * out) noexcept {
 
 } // namespace trifold
 
+// For the check that no engine has changed it.
+extern "C" __attribute__((visibility("default"))) std::terminate_handler TRIFOLD_NAME(terminate_handler)(void) {
+    return std::get_terminate();
+}
+
 using trifold::formatted;
 using trifold::is_terminal_stream;
 using trifold::log_stream;
@@ -161,9 +167,40 @@ int __wrap_fflush(FILE * stream) {
     return is_terminal_stream(stream) ? 0 : __real_fflush(stream);
 }
 
-// ggml forks a debugger to print a backtrace. -1 is "could not fork", which it takes quietly.
+void __wrap_perror(const char * text) {
+    __wrap_fprintf(stderr, "%s: %s\n", text, std::strerror(errno));
+}
+
+// Before it aborts, ggml forks, runs a debugger on its parent and prints a backtrace. -1 is "could
+// not fork", which it takes quietly; what it would call after that fails the same way.
 int __wrap_fork(void) {
     return -1;
+}
+
+int __wrap_pipe(int *) {
+    return -1;
+}
+
+int __wrap_waitpid(int, int *, int) {
+    return -1;
+}
+
+int __wrap_prctl(int, ...) {
+    return -1;
+}
+
+int __wrap_execlp(const char *, const char *, ...) {
+    return -1;
+}
+
+int __wrap_backtrace(void **, int) {
+    return 0;
+}
+
+void __wrap_backtrace_symbols_fd(void * const *, int, int) {}
+
+__attribute__((noreturn)) void __wrap__Exit(int) {
+    std::abort();
 }
 
 } // extern "C"

@@ -39,7 +39,7 @@ impl Cache {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let root = variable(env::CACHE)
             .map(PathBuf::from)
-            .or_else(|| variable("XDG_CACHE_HOME").map(|base| PathBuf::from(base).join("trifold")))
+            .or_else(|| variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|base| base.is_absolute()).map(|base| base.join("trifold")))
             .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".cache/trifold")))
             .ok_or(BuildError::NoCache)?;
         let root = std::path::absolute(&root)

@@ -92,6 +92,9 @@ pub struct Engine {
     pub units: Vec<Unit>,
     /// Tokenizer vocabularies that are packed instead of compiled.
     pub vocabularies: Option<Vocabularies>,
+    /// Functions, by symbol, that the shim takes over; besides those that every shim does.
+    #[serde(default)]
+    pub wrap: Vec<String>,
     /// Licence files of the engine and what it bundles.
     pub licences: Vec<PathBuf>,
     /// What the engine exports.

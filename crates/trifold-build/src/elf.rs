@@ -121,17 +121,30 @@ pub fn is_allowed(name: &str) -> bool {
 
 /// The C++ runtime (libstdc++ and libgcc), less its ways to change the process.
 fn is_cpp_runtime(name: &str) -> bool {
-    const PREFIXES: [&str; 20] = [
-        "_ZNS", "_ZNKS", "_ZS", "_ZTVS", "_ZTIS", "_ZTIN10__cxxabiv1", "_ZTVN10__cxxabiv1", "_ZTTS", "_ZTS",
-        "_ZGVNS", "_ZTI", "_ZN9__gnu_cxx", "_ZNK9__gnu_cxx", "_ZN10__cxxabiv1", "_ZdlPv", "_ZdaPv", "_Znw", "_Zna",
-        "__cxa_", "_Unwind_",
-    ];
-    const NAMES: [&str; 2] = ["__gxx_personality_v0", "__gcc_personality_v0"];
     // std::set_terminate, std::locale::global, std::cout and its kin.
     const DENIED: [&str; 6] =
         ["_ZSt13set_terminate", "_ZNSt6locale6global", "_ZSt4cout", "_ZSt4cerr", "_ZSt4clog", "_ZSt3cin"];
-    !DENIED.iter().any(|prefix| name.starts_with(prefix))
-        && (NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+    const C_NAMES: [&str; 5] =
+        ["__cxa_", "_Unwind_", "__gxx_personality_v0", "__once_proxy", "__dynamic_cast"];
+    // operator new and delete.
+    const OPERATORS: [&str; 4] = ["_Znw", "_Zna", "_Zdl", "_Zda"];
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    if starts(&DENIED) {
+        return false;
+    }
+    if starts(&C_NAMES) || starts(&OPERATORS) {
+        return true;
+    }
+    // Mangled names: vtable, VTT, typeinfo and guard prefixes, a nested name's `N` and its `K` for
+    // const; then `S` for what is in std, or one of the runtime's own namespaces.
+    let Some(rest) = name.strip_prefix("_Z") else { return false };
+    let rest = ["TV", "TT", "TI", "TS", "GV"].iter().find_map(|kind| rest.strip_prefix(kind)).unwrap_or(rest);
+    if rest.len() == 1 {
+        return true; // typeinfo of a built-in type
+    }
+    let rest = rest.strip_prefix('N').unwrap_or(rest);
+    let rest = rest.strip_prefix('K').unwrap_or(rest);
+    ["S", "9__gnu_cxx", "10__cxxabiv1"].iter().any(|namespace| rest.starts_with(namespace))
 }
 
 /// Whether an object has code that runs before `main`.

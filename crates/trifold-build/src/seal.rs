@@ -23,9 +23,9 @@ use crate::{
 };
 
 /// C functions that the shim takes over (`crates/trifold-build/shim/stdio.cpp`).
-pub const WRAPPED: [&str; 11] = [
-    "fflush", "fork", "fprintf", "fputc", "fputs", "fwrite", "printf", "putchar", "puts", "vfprintf",
-    "vprintf",
+pub const WRAPPED: [&str; 19] = [
+    "_Exit", "backtrace", "backtrace_symbols_fd", "execlp", "fflush", "fork", "fprintf", "fputc", "fputs",
+    "fwrite", "perror", "pipe", "prctl", "printf", "putchar", "puts", "vfprintf", "vprintf", "waitpid",
 ];
 
 /// What a sealed engine exports.
@@ -50,6 +50,11 @@ impl Exports {
         Ok(Self { functions, prefix: format!("trifold_{engine}_") })
     }
 
+    /// The shim's own functions, besides the guarded ones.
+    fn own(&self) -> impl Iterator<Item = String> {
+        ["start", "terminate_handler"].iter().map(|name| format!("{}{name}", self.prefix))
+    }
+
     /// All symbols that the sealed object defines, sorted.
     pub fn symbols(&self) -> Vec<String> {
         let prefix = &self.prefix;
@@ -57,7 +62,7 @@ impl Exports {
             .functions
             .iter()
             .flat_map(|name| [format!("{prefix}{name}"), format!("{prefix}guarded_{name}")])
-            .chain([format!("{prefix}start")])
+            .chain(self.own())
             .collect();
         symbols.sort();
         symbols
@@ -74,7 +79,13 @@ pub(crate) struct Recipe<'a> {
 impl Recipe<'_> {
     /// Adds all that decides about the result, other than the objects, to a key.
     pub(crate) fn describe(&self, key: &mut Key) {
-        key.text("seal 1").texts(WRAPPED).texts(&self.config.ggml.kernels_keep).texts(self.exports.symbols());
+        key.text("seal 1").texts(self.wrapped()).texts(&self.config.ggml.kernels_keep).texts(self.exports.symbols());
+    }
+
+    /// All functions that the shim takes over.
+    fn wrapped(&self) -> Vec<&str> {
+        let own = self.config.engine.get(self.engine).map(|engine| &engine.wrap);
+        WRAPPED.into_iter().chain(own.into_iter().flatten().map(String::as_str)).collect()
     }
 
     /// Seals objects into `folder`.
@@ -92,11 +103,10 @@ impl Recipe<'_> {
         for (level, objects) in kernels {
             parts.push(step.kernels(level, objects, &self.config.ggml.kernels_keep)?);
         }
-        let linked = step.link("all", &parts, &WRAPPED)?;
+        let linked = step.link("all", &parts, &self.wrapped())?;
 
-        let own_start = format!("{}start", self.exports.prefix);
         let guarded = self.exports.functions.iter().map(|name| format!("{}guarded_{name}", self.exports.prefix));
-        let keep = self.exports.functions.iter().cloned().chain(guarded).chain([own_start]);
+        let keep = self.exports.functions.iter().cloned().chain(guarded).chain(self.exports.own());
         let hidden = step.keep("hidden", &linked, keep, false)?;
 
         let object = folder.join(format!("trifold_{}.o", self.engine));

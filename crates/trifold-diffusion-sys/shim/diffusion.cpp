@@ -1,10 +1,13 @@
-// The guarded API of stable-diffusion.cpp, and the way to its packed tokenizer vocabularies.
+// The guarded API of stable-diffusion.cpp, the way to its packed tokenizer vocabularies, and what
+// the engine has no API for: to stop a call, to choose its threads, and to log from two threads.
 #include "guard.hpp"
 
 #include "ggml-backend.h"
 #include "ggml.h"
 #include "stable-diffusion.h"
 
+#include <cstdarg>
+#include <cstdio>
 #include <stdexcept>
 
 namespace {
@@ -32,12 +35,30 @@ void on_log(sd_log_level_t level, const char * text, void *) {
     }
 }
 
-// Without a callback the engine draws a bar on stdout.
-void on_progress(int, int, float, void *) {}
-
 // Unpacks one vocabulary: returns its size, and writes it to `out` unless that is null.
 using unpack_fn = size_t (*)(const char * name, unsigned char * out, size_t capacity);
 unpack_fn unpack = nullptr;
+
+// What the host asks and tells the call that runs on this thread.
+// Mirrored by `Hooks` in crates/trifold-diffusion-sys/src/watch.rs.
+struct hooks {
+    void (*stepped)(int step, int steps, float seconds);
+    void (*loaded)(int done, int total);
+    bool (*cancelled)(void *);
+    int (*threads)(); // 0: as the context was made
+};
+const hooks nobody = {
+    [](int, int, float) {},
+    [](int, int) {},
+    [](void *) { return false; },
+    [] { return 0; },
+};
+const hooks * host = &nobody;
+
+// Without a callback the engine draws a bar on stdout.
+void on_progress(int step, int steps, float seconds, void *) {
+    host->stepped(step, steps, seconds);
+}
 
 } // namespace
 
@@ -51,9 +72,74 @@ std::string trifold_load_vocabulary(const char * name) {
     return text;
 }
 
-extern "C" __attribute__((visibility("default"))) void TRIFOLD_NAME(start)(trifold::log_fn log, unpack_fn unpack_vocabulary) {
+// The seal sends the engine's calls of the functions below here (`wrap` in engines.toml).
+extern "C" {
+
+// Every computation of the engine. Its context keeps the number of threads that it was made with,
+// and it knows no way to stop; ggml's CPU backend knows both. A computation that was stopped is one
+// that failed, to the engine: it cleans up, and says so to its caller.
+ggml_status __real_ggml_backend_graph_compute(ggml_backend_t backend, ggml_cgraph * graph);
+
+ggml_status __wrap_ggml_backend_graph_compute(ggml_backend_t backend, ggml_cgraph * graph) {
+    ggml_backend_dev_t device = ggml_backend_get_device(backend);
+    if (device != nullptr && ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU) {
+        ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(device);
+        auto set_threads = reinterpret_cast<ggml_backend_set_n_threads_t>(
+            ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_n_threads"));
+        auto set_abort = reinterpret_cast<ggml_backend_set_abort_callback_t>(
+            ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_abort_callback"));
+        const int threads = host->threads();
+        if (set_threads != nullptr && threads > 0) {
+            set_threads(backend, threads);
+        }
+        if (set_abort != nullptr) {
+            // Asked after every node of the graph, on the thread that called.
+            set_abort(backend, host->cancelled, nullptr);
+        }
+    }
+    // Other backends can only be stopped between computations.
+    return host->cancelled(nullptr) ? GGML_STATUS_ABORTED : __real_ggml_backend_graph_compute(backend, graph);
+}
+
+// void log_printf(sd_log_level_t, const char * file, int line, const char * format, ...): the
+// engine's own formats into one static buffer, without a lock.
+void __wrap__Z10log_printf14sd_log_level_tPKciS1_z(
+    sd_log_level_t level, const char * file, int line, const char * format, ...) {
+    std::string text(file == nullptr ? "" : file);
+    text.erase(0, text.find_last_of('/') + 1); // npos + 1 is 0
+    text += ":" + std::to_string(line) + " - ";
+
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    const int length = std::vsnprintf(nullptr, 0, format, arguments);
+    va_end(arguments);
+    if (length > 0) {
+        const size_t start = text.size();
+        text.resize(start + static_cast<size_t>(length) + 1);
+        std::vsnprintf(&text[start], static_cast<size_t>(length) + 1, format, again);
+        text.pop_back(); // the terminator
+    }
+    va_end(again);
+    if (text.back() != '\n') {
+        text += '\n';
+    }
+    on_log(level, text.c_str(), nullptr);
+}
+
+// void pretty_bytes_progress(int, int, uint64_t, float): the engine's own calls the same callback
+// for weights that it reads as for steps that it samples.
+void __wrap__Z21pretty_bytes_progressiimf(int done, int total, uint64_t, float) {
+    host->loaded(done, total);
+}
+
+} // extern "C"
+
+extern "C" __attribute__((visibility("default"))) void TRIFOLD_NAME(start)(
+    trifold::log_fn log, unpack_fn unpack_vocabulary, const hooks * host_hooks) {
     trifold::start(log);
     unpack = unpack_vocabulary;
+    host = host_hooks;
     ggml_set_abort_callback(trifold::on_ggml_abort);
     ggml_log_set(on_ggml_log, nullptr);
     sd_set_log_callback(on_log, nullptr);

@@ -16,7 +16,8 @@ pub use trifold_runtime::EngineError;
 #[allow(warnings, clippy::all, clippy::pedantic)] // generated from C headers
 mod bindings;
 mod vocabulary;
-#[allow(unused_imports)] // generated for whatever the bindings name
+mod watch;
+#[allow(unused_imports, clippy::wildcard_imports)] // generated for whatever the bindings name
 mod guarded;
 
 /// The C functions and types, unguarded.
@@ -24,6 +25,7 @@ pub mod raw {
     pub use super::bindings::*;
 }
 pub use guarded::*;
+pub use watch::{Watch, watch};
 
 /// stable-diffusion.cpp: entered only after a look at the CPU.
 pub static ENGINE: Engine =
@@ -37,11 +39,21 @@ type UnpackFn = unsafe extern "C" fn(name: *const c_char, out: *mut u8, capacity
 
 fn start() {
     unsafe extern "C" {
-        fn trifold_diffusion_start(log: LogFn, unpack: UnpackFn);
+        fn trifold_diffusion_start(log: LogFn, unpack: UnpackFn, hooks: *const watch::Hooks);
     }
-    // SAFETY: a function of the sealed object, with this signature; it keeps the pointer, which is
-    // to a function and so lives forever.
-    unsafe { trifold_diffusion_start(on_log, vocabulary::unpack) }
+    // SAFETY: a function of the sealed object, with this signature; it keeps the pointers, which
+    // are to functions and to a static and so live forever.
+    unsafe { trifold_diffusion_start(on_log, vocabulary::unpack, &raw const watch::HOOKS) }
+}
+
+/// The address of the process's C++ terminate handler: ggml would install its own, the seal keeps it
+/// from doing so. For [`trifold_runtime::process::Snapshot`].
+pub fn terminate_handler() -> usize {
+    unsafe extern "C" {
+        fn trifold_diffusion_terminate_handler() -> usize;
+    }
+    // SAFETY: a function of the sealed object that reads a global and returns a pointer.
+    unsafe { trifold_diffusion_terminate_handler() }
 }
 
 unsafe extern "C" fn on_log(level: i32, text: *const c_char, length: usize) {

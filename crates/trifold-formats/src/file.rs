@@ -2,7 +2,7 @@ use std::fs::FileType;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::kind::{self, Kind, Purpose};
 use crate::source::Source;
@@ -31,6 +31,7 @@ const PICTURE: &str = "a picture model (GGUF or safetensors)";
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelFile {
+    #[serde(serialize_with = "serialize_path")]
     path: PathBuf,
     len: u64,
     header: Header,
@@ -59,8 +60,14 @@ impl ModelFile {
     /// is not read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FormatError> {
         let path = path.as_ref();
-        let open_error = |source| FormatError::Open { path: path.to_owned(), source };
-        require_regular(path, fs_err::metadata(path).map_err(open_error)?.file_type())?;
+        let open_error = |source| FormatError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        require_regular(
+            path,
+            fs_err::metadata(path).map_err(open_error)?.file_type(),
+        )?;
         let file = fs_err::File::open(path).map_err(open_error)?;
         // The path may lead elsewhere by now.
         let metadata = file.metadata().map_err(open_error)?;
@@ -96,7 +103,11 @@ impl ModelFile {
             Kind::Safetensors => Header::Safetensors(Safetensors::read(&mut source)?),
             Kind::Whisper => Header::Whisper(WhisperFile::read(&mut source)?),
         };
-        Ok(Self { path: path.to_owned(), len, header })
+        Ok(Self {
+            path: path.to_owned(),
+            len,
+            header,
+        })
     }
 
     /// The file's format.
@@ -115,7 +126,10 @@ impl ModelFile {
     }
 
     /// The file's size in bytes.
-    #[expect(clippy::len_without_is_empty, reason = "an empty file is never a model file")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "an empty file is never a model file"
+    )]
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -161,9 +175,11 @@ impl ModelFile {
     pub fn check_speech(&self) -> Result<(), FormatError> {
         match &self.header {
             Header::Whisper(whisper) => speech::check(&self.path, whisper),
-            Header::Gguf(gguf) => {
-                Err(kind::wrong_kind(&self.path, SPEECH, &Purpose::of_gguf(gguf)))
-            }
+            Header::Gguf(gguf) => Err(kind::wrong_kind(
+                &self.path,
+                SPEECH,
+                &Purpose::of_gguf(gguf),
+            )),
             _ => Err(kind::wrong_format(&self.path, SPEECH, self.kind())),
         }
     }
@@ -246,11 +262,22 @@ pub fn check_picture_model(path: impl AsRef<Path>) -> Result<ModelFile, FormatEr
     Ok(file)
 }
 
+/// A path as text, also where it is not UTF-8.
+fn serialize_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
 fn require_regular(path: &Path, file_type: FileType) -> Result<(), FormatError> {
     if file_type.is_file() {
         return Ok(());
     }
-    let found =
-        if file_type.is_dir() { "a directory" } else { "a pipe, socket or device" };
-    Err(FormatError::NotAFile { path: path.to_owned(), found })
+    let found = if file_type.is_dir() {
+        "a directory"
+    } else {
+        "a pipe, socket or device"
+    };
+    Err(FormatError::NotAFile {
+        path: path.to_owned(),
+        found,
+    })
 }

@@ -56,8 +56,12 @@ impl Gguf {
     pub(crate) fn read<R: Read + Seek>(source: &mut Source<R>) -> Result<Self, FormatError> {
         source.skip(MAGIC.len() as u64, "magic")?;
         let version = read_version(source)?;
-        let tensor_count =
-            read_count(source, "number of tensors", limits::TENSORS, TENSOR_BYTES_MIN)?;
+        let tensor_count = read_count(
+            source,
+            "number of tensors",
+            limits::TENSORS,
+            TENSOR_BYTES_MIN,
+        )?;
         let entry_count = read_count(
             source,
             "number of metadata entries",
@@ -69,7 +73,13 @@ impl Gguf {
         let mut tensors = read_tensors(source, tensor_count)?;
         let data_offset = source.position().next_multiple_of(alignment);
         place_tensors(source, &mut tensors, data_offset, alignment)?;
-        Ok(Self { version, alignment, metadata, tensors, data_offset })
+        Ok(Self {
+            version,
+            alignment,
+            metadata,
+            tensors,
+            data_offset,
+        })
     }
 }
 
@@ -125,8 +135,11 @@ fn read_metadata<R: Read + Seek>(
     let mut metadata = Metadata::default();
     for i in 0..count {
         let key_offset = source.position();
-        let key =
-            read_name(source, format_args!("key of metadata entry {i}"), limits::GGUF_KEY_BYTES)?;
+        let key = read_name(
+            source,
+            format_args!("key of metadata entry {i}"),
+            limits::GGUF_KEY_BYTES,
+        )?;
         if metadata.contains(&key) {
             return Err(source.invalid(
                 key_offset,
@@ -263,7 +276,11 @@ fn read_strings<R: Read + Seek>(
 ) -> Result<StringArray, FormatError> {
     let mut strings = StringArray::default();
     for i in 0..count {
-        read_string(source, strings.open_string(), format_args!("element {i} of {key:?}"))?;
+        read_string(
+            source,
+            strings.open_string(),
+            format_args!("element {i} of {key:?}"),
+        )?;
         strings.end_string();
     }
     Ok(strings)
@@ -312,7 +329,12 @@ fn require_header<R: Read + Seek>(
         return Ok(());
     }
     let expected = format!("a header of at most {} bytes", limits::GGUF_HEADER_BYTES);
-    Err(source.invalid(source.position(), field, expected, format_args!("at least {size} bytes")))
+    Err(source.invalid(
+        source.position(),
+        field,
+        expected,
+        format_args!("at least {size} bytes"),
+    ))
 }
 
 fn bool_from<R: Read + Seek>(
@@ -371,7 +393,11 @@ fn read_tensors<R: Read + Seek>(
 
 fn read_tensor<R: Read + Seek>(source: &mut Source<R>, i: u64) -> Result<TensorInfo, FormatError> {
     let header_offset = source.position();
-    let name = read_name(source, format_args!("name of tensor {i}"), limits::GGML_NAME_BYTES)?;
+    let name = read_name(
+        source,
+        format_args!("name of tensor {i}"),
+        limits::GGML_NAME_BYTES,
+    )?;
     let dims_offset = source.position();
     let dim_count = source.u32(format_args!("number of dimensions of tensor {name:?}"))?;
     if dim_count > limits::GGML_DIMENSIONS {
@@ -422,7 +448,14 @@ fn read_tensor<R: Read + Seek>(source: &mut Source<R>, i: u64) -> Result<TensorI
         ));
     };
     let offset = source.u64(format_args!("offset of tensor {name:?}"))?;
-    Ok(TensorInfo { name, dims, dtype, offset, size_bytes, header_offset })
+    Ok(TensorInfo {
+        name,
+        dims,
+        dtype,
+        offset,
+        size_bytes,
+        header_offset,
+    })
 }
 
 /// Checks where the tensors say that their data lies, and counts it from the start of the file.
@@ -441,7 +474,11 @@ fn place_tensors<R: Read + Seek>(
     };
     if !tensors.is_empty() && data_offset > source.len() {
         let padding = data_offset - source.position();
-        return Err(truncated(source.position(), "padding before the data".to_owned(), padding));
+        return Err(truncated(
+            source.position(),
+            "padding before the data".to_owned(),
+            padding,
+        ));
     }
     let mut end = data_offset;
     for tensor in tensors {

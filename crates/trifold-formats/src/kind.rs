@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::source::{Source, show_bytes};
-use crate::{FormatError, Gguf, gguf, limits, safetensors, whisper};
+use crate::{FormatError, Gguf, gguf, limits, whisper};
 
 /// The format of a model file, told by its first bytes.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
@@ -44,12 +44,20 @@ const LOOKALIKES: &[(&[u8], &str, &str)] = &[
     ),
     (b"<", "a web page or XML", WEB_PAGE_ADVICE),
     (b"\n<", "a web page or XML", WEB_PAGE_ADVICE),
-    (b"RIFF", "a RIFF file, for example WAV audio", NO_MODEL_ADVICE),
+    (
+        b"RIFF",
+        "a RIFF file, for example WAV audio",
+        NO_MODEL_ADVICE,
+    ),
     (b"ID3", "an MP3 file", NO_MODEL_ADVICE),
     (b"\x89PNG", "a PNG picture", NO_MODEL_ADVICE),
     (b"\xff\xd8\xff", "a JPEG picture", NO_MODEL_ADVICE),
     (b"\x7fELF", "a program or library", NO_MODEL_ADVICE),
-    (b"{", "a JSON file", "Give the file with the weights: this one only describes a model."),
+    (
+        b"{",
+        "a JSON file",
+        "Give the file with the weights: this one only describes a model.",
+    ),
     (b"\x1f\x8b", "a gzip file", UNPACK_ADVICE),
     (b"\x28\xb5\x2f\xfd", "a Zstandard file", UNPACK_ADVICE),
     (b"\xfd7zXZ", "an xz file", UNPACK_ADVICE),
@@ -58,9 +66,14 @@ const LOOKALIKES: &[(&[u8], &str, &str)] = &[
     (b"tjgg", "a GGJT file, older than GGUF", CONVERT_ADVICE),
     (b"fmgg", "a GGMF file, older than GGUF", CONVERT_ADVICE),
     (b"algg", "a GGLA adapter, older than GGUF", CONVERT_ADVICE),
-    (b"ggml", "a big-endian whisper model", "Get the little-endian file of this model."),
+    (
+        b"ggml",
+        "a big-endian whisper model",
+        "Get the little-endian file of this model.",
+    ),
 ];
-const WEB_PAGE_ADVICE: &str = "Download the model again: what was saved is a page, perhaps one that asks to log in.";
+const WEB_PAGE_ADVICE: &str =
+    "Download the model again: what was saved is a page, perhaps one that asks to log in.";
 const NO_MODEL_ADVICE: &str = "Give the path of a model; check the order of the arguments.";
 const UNPACK_ADVICE: &str = "Unpack it first.";
 const CONVERT_ADVICE: &str = "Get the model as GGUF, or convert it with a converter of that time.";
@@ -70,20 +83,32 @@ const UNKNOWN_ADVICE: &str =
 /// Tells the format; afterwards the source is at its start again.
 pub(crate) fn sniff<R: Read + Seek>(source: &mut Source<R>) -> Result<Kind, FormatError> {
     if source.len() == 0 {
-        return Err(FormatError::Empty { path: source.path().to_owned() });
+        return Err(FormatError::Empty {
+            path: source.path().to_owned(),
+        });
     }
     let mut start = Vec::new();
-    source.append(source.len().min(SNIFFED_BYTES), &mut start, "start of the file")?;
+    source.append(
+        source.len().min(SNIFFED_BYTES),
+        &mut start,
+        "start of the file",
+    )?;
     source.rewind()?;
     if let Some(kind) = kind_of(&start) {
         return refuse_vad(source.path(), &start).map(|()| kind);
     }
-    let lookalike = LOOKALIKES.iter().find(|(prefix, ..)| start.starts_with(prefix));
+    let lookalike = LOOKALIKES
+        .iter()
+        .find(|(prefix, ..)| start.starts_with(prefix));
     let (found, advice) = match lookalike {
         Some(&(_, found, advice)) => (found.to_owned(), advice),
         None => (show_bytes(&start[..start.len().min(8)]), UNKNOWN_ADVICE),
     };
-    Err(FormatError::UnknownFormat { path: source.path().to_owned(), found, advice })
+    Err(FormatError::UnknownFormat {
+        path: source.path().to_owned(),
+        found,
+        advice,
+    })
 }
 
 fn kind_of(start: &[u8]) -> Option<Kind> {
@@ -108,7 +133,9 @@ fn refuse_vad(path: &Path, start: &[u8]) -> Result<(), FormatError> {
     const NAME: &[u8] = b"silero";
     let name_at = whisper::MAGIC.len() + 4;
     if start.starts_with(&whisper::MAGIC)
-        && start.get(name_at..).is_some_and(|rest| rest.starts_with(NAME))
+        && start
+            .get(name_at..)
+            .is_some_and(|rest| rest.starts_with(NAME))
     {
         return Err(FormatError::Unsupported {
             path: path.to_owned(),
@@ -122,7 +149,7 @@ fn refuse_vad(path: &Path, start: &[u8]) -> Result<(), FormatError> {
     Ok(())
 }
 
-/// Where in the safetensors header a wrong kind shows.
+/// Advice for a text model that is not GGUF.
 pub(crate) const TEXT_ADVICE: &str =
     "This is a text model: convert it to GGUF, then use `trifold generate`.";
 
@@ -139,8 +166,25 @@ pub(crate) enum Purpose {
 
 /// Architectures that name picture models; the picture engine itself goes by the tensors.
 const PICTURE_ARCHITECTURES: &[&str] = &[
-    "aura", "chroma", "cosmos", "ernie_image", "flux", "flux2", "hidream", "hyvid", "ltxv",
-    "lumina2", "omnigen2", "ovis_image", "pig", "qwen_image", "sd1", "sd2", "sd3", "sdxl", "wan",
+    "aura",
+    "chroma",
+    "cosmos",
+    "ernie_image",
+    "flux",
+    "flux2",
+    "hidream",
+    "hyvid",
+    "ltxv",
+    "lumina2",
+    "omnigen2",
+    "ovis_image",
+    "pig",
+    "qwen_image",
+    "sd1",
+    "sd2",
+    "sd3",
+    "sdxl",
+    "wan",
     "z_image",
 ];
 
@@ -159,7 +203,10 @@ const PICTURE_TENSORS: &[&str] = &[
 impl Purpose {
     pub(crate) fn of_gguf(gguf: &Gguf) -> Self {
         let architecture = gguf.architecture().unwrap_or_default();
-        let general_type = gguf.metadata.get("general.type").and_then(|value| value.as_str());
+        let general_type = gguf
+            .metadata
+            .get("general.type")
+            .and_then(|value| value.as_str());
         match general_type {
             Some("adapter") => return Self::Adapter,
             Some("imatrix") => return Self::ImportanceMatrix,
@@ -171,7 +218,9 @@ impl Purpose {
         if PICTURE_ARCHITECTURES.contains(&architecture) || has_picture_tensors(gguf) {
             return Self::Picture;
         }
-        let has_layers = gguf.metadata.contains(&format!("{architecture}.block_count"));
+        let has_layers = gguf
+            .metadata
+            .contains(&format!("{architecture}.block_count"));
         if has_layers || gguf.metadata.contains("tokenizer.ggml.model") {
             return Self::Text(architecture.to_owned());
         }
@@ -180,9 +229,11 @@ impl Purpose {
 }
 
 fn has_picture_tensors(gguf: &Gguf) -> bool {
-    gguf.tensors
-        .iter()
-        .any(|tensor| PICTURE_TENSORS.iter().any(|prefix| tensor.name.starts_with(prefix)))
+    gguf.tensors.iter().any(|tensor| {
+        PICTURE_TENSORS
+            .iter()
+            .any(|prefix| tensor.name.starts_with(prefix))
+    })
 }
 
 /// The error for a GGUF file that serves another purpose than `expected`.
@@ -196,9 +247,10 @@ pub(crate) fn wrong_kind(path: &Path, expected: &'static str, purpose: &Purpose)
             "an importance matrix".to_owned(),
             "Give a model; importance matrices only help to quantise one.",
         ),
-        Purpose::Picture => {
-            ("a picture model".to_owned(), "This is a picture model: use `trifold draw`.")
-        }
+        Purpose::Picture => (
+            "a picture model".to_owned(),
+            "This is a picture model: use `trifold draw`.",
+        ),
         Purpose::Projector => (
             "a multimodal projector".to_owned(),
             "Give the text model that this projector belongs to.",
@@ -212,7 +264,12 @@ pub(crate) fn wrong_kind(path: &Path, expected: &'static str, purpose: &Purpose)
             "Look at it with `trifold inspect`, and give a model of the right kind.",
         ),
     };
-    FormatError::WrongKind { path: path.to_owned(), expected, found, advice }
+    FormatError::WrongKind {
+        path: path.to_owned(),
+        expected,
+        found,
+        advice,
+    }
 }
 
 /// The error for a file of a format that the engine does not read.
@@ -227,9 +284,15 @@ pub(crate) fn wrong_format(path: &Path, expected: &'static str, kind: Kind) -> F
             "a safetensors file",
             "Text models must be converted to GGUF; for pictures use `trifold draw`.",
         ),
-        Kind::Whisper => {
-            ("a whisper model", "This is a speech model: use `trifold transcribe`.")
-        }
+        Kind::Whisper => (
+            "a whisper model",
+            "This is a speech model: use `trifold transcribe`.",
+        ),
     };
-    FormatError::WrongKind { path: path.to_owned(), expected, found: found.to_owned(), advice }
+    FormatError::WrongKind {
+        path: path.to_owned(),
+        expected,
+        found: found.to_owned(),
+        advice,
+    }
 }

@@ -27,8 +27,8 @@
 
 mod error;
 mod file;
-mod gguf;
 mod ggml_type;
+mod gguf;
 mod kind;
 pub mod limits;
 mod metadata;

@@ -349,7 +349,9 @@ impl StringArray {
     /// One string as it is in the file.
     pub fn get_bytes(&self, at: usize) -> Option<&[u8]> {
         let end = *self.ends.get(at)? as usize;
-        let start = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        let start = at
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before] as usize);
         Some(&self.bytes[start..end])
     }
 

@@ -20,7 +20,11 @@ pub(crate) fn check_gguf(path: &Path, gguf: &Gguf) -> Result<(), FormatError> {
         return Err(wrong_kind(path, EXPECTED, &purpose));
     }
     require_tensors(path, gguf.tensors.len())?;
-    match gguf.tensors.iter().find(|tensor| tensor.dtype.id() > LAST_TYPE.id()) {
+    match gguf
+        .tensors
+        .iter()
+        .find(|tensor| tensor.dtype.id() > LAST_TYPE.id())
+    {
         None => Ok(()),
         Some(tensor) => Err(invalid(
             path,
@@ -33,7 +37,11 @@ pub(crate) fn check_gguf(path: &Path, gguf: &Gguf) -> Result<(), FormatError> {
 }
 
 pub(crate) fn check_safetensors(path: &Path, file: &Safetensors) -> Result<(), FormatError> {
-    if file.tensors.iter().any(|tensor| tensor.name == "model.embed_tokens.weight") {
+    if file
+        .tensors
+        .iter()
+        .any(|tensor| tensor.name == "model.embed_tokens.weight")
+    {
         return Err(FormatError::WrongKind {
             path: path.to_owned(),
             expected: EXPECTED,
@@ -85,5 +93,8 @@ fn require_tensors(path: &Path, count: usize) -> Result<(), FormatError> {
     if count > 0 {
         return Ok(());
     }
-    Err(FormatError::Missing { path: path.to_owned(), expected: "tensors".to_owned() })
+    Err(FormatError::Missing {
+        path: path.to_owned(),
+        expected: "tensors".to_owned(),
+    })
 }

@@ -41,21 +41,27 @@ impl Safetensors {
         }
         let mut json = Vec::new();
         source.append(header_bytes, &mut json, "safetensors header")?;
-        let raw: RawHeader =
-            serde_json::from_slice(&json).map_err(|error| FormatError::Json {
-                path: source.path().to_owned(),
-                offset: HEADER_OFFSET + offset_in(&json, &error),
-                source: error,
-            })?;
+        let raw: RawHeader = serde_json::from_slice(&json).map_err(|error| FormatError::Json {
+            path: source.path().to_owned(),
+            offset: HEADER_OFFSET + offset_in(&json, &error),
+            source: error,
+        })?;
         let tensors = place_tensors(source, raw.tensors)?;
-        Ok(Self { metadata: raw.metadata, tensors, data_offset: source.position() })
+        Ok(Self {
+            metadata: raw.metadata,
+            tensors,
+            data_offset: source.position(),
+        })
     }
 }
 
 /// Where in `json` the parser stopped.
 fn offset_in(json: &[u8], error: &serde_json::Error) -> u64 {
     let lines = json.split_inclusive(|&byte| byte == b'\n');
-    let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    let before: usize = lines
+        .take(error.line().saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum();
     (before + error.column().saturating_sub(1)) as u64
 }
 
@@ -79,7 +85,7 @@ fn place_tensors<R: Read + Seek>(
         }
         tensors.push(tensor_from(source, name, tensor)?);
     }
-    tensors.sort_by(|a, b| (a.offset, a.size_bytes).cmp(&(b.offset, b.size_bytes)));
+    tensors.sort_by_key(|tensor| (tensor.offset, tensor.size_bytes));
     let mut end = 0;
     for tensor in &mut tensors {
         if tensor.offset != end {
@@ -122,13 +128,26 @@ fn tensor_from<R: Read + Seek>(
     raw: RawTensor,
 ) -> Result<TensorInfo<Dtype>, FormatError> {
     let invalid = |field: &str, expected: &str, found: String| {
-        source.invalid(HEADER_OFFSET, format_args!("{field} of tensor {name:?}"), expected, found)
+        source.invalid(
+            HEADER_OFFSET,
+            format_args!("{field} of tensor {name:?}"),
+            expected,
+            found,
+        )
     };
     let Some(dtype) = Dtype::from_name(&raw.dtype) else {
-        return Err(invalid("dtype", "a type of the safetensors format", format!("{:?}", raw.dtype)));
+        return Err(invalid(
+            "dtype",
+            "a type of the safetensors format",
+            format!("{:?}", raw.dtype),
+        ));
     };
     let Some(elements) = element_count(&raw.shape.0) else {
-        return Err(invalid("shape", "at most 2^63 - 1 elements", format!("{:?}", raw.shape.0)));
+        return Err(invalid(
+            "shape",
+            "at most 2^63 - 1 elements",
+            format!("{:?}", raw.shape.0),
+        ));
     };
     let bits = u128::from(elements) * u128::from(dtype.bits());
     let [begin, end] = raw.data_offsets;
@@ -258,7 +277,10 @@ impl<'de> Visitor<'de> for HeaderVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawHeader, A::Error> {
-        let mut header = RawHeader { metadata: Vec::new(), tensors: Vec::new() };
+        let mut header = RawHeader {
+            metadata: Vec::new(),
+            tensors: Vec::new(),
+        };
         while let Some(name) = map.next_key::<String>()? {
             if name == "__metadata__" {
                 header.metadata = map.next_value::<Texts>()?.0;
@@ -275,7 +297,10 @@ impl<'de> Visitor<'de> for HeaderVisitor {
                 de::Error::custom(format_args!("tensor name: {found}, expected {expected}"))
             })?;
             if header.tensors.len() as u64 == limits::TENSORS {
-                return Err(de::Error::custom(format_args!("more than {} tensors", limits::TENSORS)));
+                return Err(de::Error::custom(format_args!(
+                    "more than {} tensors",
+                    limits::TENSORS
+                )));
             }
             header.tensors.push((name, map.next_value()?));
         }

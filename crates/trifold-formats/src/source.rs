@@ -21,12 +21,14 @@ pub(crate) struct Source<R> {
 
 impl<R: Read + Seek> Source<R> {
     pub(crate) fn new(mut reader: R, len: u64, path: &Path) -> Result<Self, FormatError> {
-        reader.seek(SeekFrom::Start(0)).map_err(|source| FormatError::Read {
-            path: path.to_owned(),
-            offset: 0,
-            field: "start of the file".to_owned(),
-            source,
-        })?;
+        reader
+            .seek(SeekFrom::Start(0))
+            .map_err(|source| FormatError::Read {
+                path: path.to_owned(),
+                offset: 0,
+                field: "start of the file".to_owned(),
+                source,
+            })?;
         Ok(Self {
             reader: BufReader::with_capacity(BUFFER_BYTES, reader),
             path: path.to_owned(),
@@ -104,7 +106,10 @@ impl<R: Read + Seek> Source<R> {
         self.require(count, &field)?;
         let result = match i64::try_from(count) {
             Ok(step) => self.reader.seek_relative(step),
-            Err(_) => self.reader.seek(SeekFrom::Start(self.position + count)).map(|_| ()),
+            Err(_) => self
+                .reader
+                .seek(SeekFrom::Start(self.position + count))
+                .map(|_| ()),
         };
         result.map_err(|source| self.read_error(self.position, field, source))?;
         self.position += count;
@@ -185,7 +190,11 @@ pub(crate) fn invalid(
 pub(crate) fn show_bytes(bytes: &[u8]) -> String {
     const SHOWN: usize = 32;
     let dots = if bytes.len() > SHOWN { "…" } else { "" };
-    format!("{} bytes \"{}\"{dots}", bytes.len(), bytes[..bytes.len().min(SHOWN)].escape_ascii())
+    format!(
+        "{} bytes \"{}\"{dots}",
+        bytes.len(),
+        bytes[..bytes.len().min(SHOWN)].escape_ascii()
+    )
 }
 
 /// A name or key as text: not empty, UTF-8, no control characters.

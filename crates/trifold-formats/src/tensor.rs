@@ -45,7 +45,9 @@ pub(crate) fn element_count(dims: &[u64]) -> Option<u64> {
     const MAX: u64 = i64::MAX.cast_unsigned();
     dims.iter()
         .try_fold(1_u64, |product, &dim| {
-            product.checked_mul(dim.max(1)).filter(|&product| product <= MAX)
+            product
+                .checked_mul(dim.max(1))
+                .filter(|&product| product <= MAX)
         })
         .map(|product| if dims.contains(&0) { 0 } else { product })
 }

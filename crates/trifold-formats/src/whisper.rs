@@ -92,7 +92,13 @@ impl WhisperFile {
         let (filter_mels, filter_frequencies) = read_filters(source, &hparams)?;
         let vocab_size = read_vocab(source, &hparams)?;
         let tensors = read_tensors(source)?;
-        Ok(Self { hparams, filter_mels, filter_frequencies, vocab_size, tensors })
+        Ok(Self {
+            hparams,
+            filter_mels,
+            filter_frequencies,
+            vocab_size,
+            tensors,
+        })
     }
 }
 
@@ -135,9 +141,19 @@ fn read_hparams<R: Read + Seek>(source: &mut Source<R>) -> Result<WhisperHparams
         if state.is_multiple_of(heads) {
             return Ok(());
         }
-        Err(source.invalid(field_at(index), name, format_args!("a divisor of {state}"), heads))
+        Err(source.invalid(
+            field_at(index),
+            name,
+            format_args!("a divisor of {state}"),
+            heads,
+        ))
     };
-    divides(3, "n_audio_head", hparams.n_audio_state, hparams.n_audio_head)?;
+    divides(
+        3,
+        "n_audio_head",
+        hparams.n_audio_state,
+        hparams.n_audio_head,
+    )?;
     divides(7, "n_text_head", hparams.n_text_state, hparams.n_text_head)?;
     if hparams.n_text_state != hparams.n_audio_state {
         // The decoder attends to the encoder's output as it is.
@@ -208,8 +224,11 @@ fn read_filters<R: Read + Seek>(
 ) -> Result<(u32, u32), FormatError> {
     let n_mels = hparams.n_mels.cast_signed();
     let mels = read_in(source, "mel bands of the filters", n_mels..=n_mels)?;
-    let frequencies =
-        read_in(source, "frequencies of the mel filters", FREQUENCIES..=FREQUENCIES)?;
+    let frequencies = read_in(
+        source,
+        "frequencies of the mel filters",
+        FREQUENCIES..=FREQUENCIES,
+    )?;
     let bytes = u64::from(mels) * u64::from(frequencies) * 4;
     source.skip(bytes, "mel filters")?;
     Ok((mels, frequencies))
@@ -219,7 +238,11 @@ fn read_vocab<R: Read + Seek>(
     source: &mut Source<R>,
     hparams: &WhisperHparams,
 ) -> Result<u32, FormatError> {
-    let count = read_in(source, "number of tokens", 1..=hparams.n_vocab.cast_signed())?;
+    let count = read_in(
+        source,
+        "number of tokens",
+        1..=hparams.n_vocab.cast_signed(),
+    )?;
     source.require(u64::from(count) * 4, "tokens")?;
     for i in 0..count {
         let offset = source.position();
@@ -251,7 +274,10 @@ fn read_tensors<R: Read + Seek>(source: &mut Source<R>) -> Result<Vec<TensorInfo
                 format_args!("{:?} again", tensor.name),
             ));
         }
-        source.skip(tensor.size_bytes, format_args!("data of tensor {:?}", tensor.name))?;
+        source.skip(
+            tensor.size_bytes,
+            format_args!("data of tensor {:?}", tensor.name),
+        )?;
         tensors.push(tensor);
     }
     Ok(tensors)
@@ -269,17 +295,29 @@ fn read_tensor<R: Read + Seek>(
         let field = format_args!("{field} of tensor {i}");
         source.invalid(header_offset + position, field, expected, found)
     };
-    let Some(dim_count) =
-        u32::try_from(dim_count).ok().filter(|n| (1..=limits::GGML_DIMENSIONS).contains(n))
+    let Some(dim_count) = u32::try_from(dim_count)
+        .ok()
+        .filter(|n| (1..=limits::GGML_DIMENSIONS).contains(n))
     else {
         let expected = format!("1 to {}", limits::GGML_DIMENSIONS);
-        return Err(invalid(0, "number of dimensions", expected, dim_count.to_string()));
+        return Err(invalid(
+            0,
+            "number of dimensions",
+            expected,
+            dim_count.to_string(),
+        ));
     };
-    let Some(name_len) =
-        u64::try_from(name_len).ok().filter(|n| (1..=limits::GGML_NAME_BYTES).contains(n))
+    let Some(name_len) = u64::try_from(name_len)
+        .ok()
+        .filter(|n| (1..=limits::GGML_NAME_BYTES).contains(n))
     else {
         let expected = format!("1 to {} bytes", limits::GGML_NAME_BYTES);
-        return Err(invalid(4, "length of the name", expected, name_len.to_string()));
+        return Err(invalid(
+            4,
+            "length of the name",
+            expected,
+            name_len.to_string(),
+        ));
     };
     // The pinned ggml 0.9.5 ends with this type.
     let Some(dtype) = u32::try_from(type_id)
@@ -293,7 +331,12 @@ fn read_tensor<R: Read + Seek>(
     let dims_offset = source.position();
     let dims = (0..dim_count)
         .map(|d| {
-            read_in(source, &format!("dimension {d} of tensor {i}"), 1..=i32::MAX).map(u64::from)
+            read_in(
+                source,
+                &format!("dimension {d} of tensor {i}"),
+                1..=i32::MAX,
+            )
+            .map(u64::from)
         })
         .collect::<Result<Vec<_>, _>>()?;
     let name_offset = source.position();
@@ -301,7 +344,12 @@ fn read_tensor<R: Read + Seek>(
     source.append(name_len, &mut name, format_args!("name of tensor {i}"))?;
     let shown = show_bytes(&name);
     let name = name_from(name).map_err(|(expected, found)| {
-        source.invalid(name_offset, format_args!("name of tensor {i}"), expected, found)
+        source.invalid(
+            name_offset,
+            format_args!("name of tensor {i}"),
+            expected,
+            found,
+        )
     })?;
     let whole_blocks = dims[0].is_multiple_of(dtype.block_size());
     let elements = element_count(&dims).filter(|&count| count <= ELEMENTS_MAX);

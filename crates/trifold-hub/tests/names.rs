@@ -130,7 +130,7 @@ fn a_missing_file_is_named_with_its_neighbours() {
     let path = folder.path().join("Tiny-Lama.gguf");
     let (message, hint) = fail(&path);
     assert_eq!(message, format!("No model file at: {}", path.display()));
-    assert_eq!(hint, "Did you mean `tiny-llama.gguf` or `tiny-llama.bin`?");
+    assert_eq!(hint, "Did you mean `tiny-llama.gguf`?");
 
     let path = folder.path().join("tiny-llama.safetensors");
     assert_eq!(

@@ -4,6 +4,7 @@
 //!   after a look at the CPU;
 //! - [`log`]: what an engine says goes to `tracing`, and can be kept for an error message;
 //! - [`cpu`]: which instructions the kernels need, and whether this CPU has them;
+//! - [`process`]: what an engine could change for the rest of the process, and whether it did;
 //! - [`threads`]: how many threads an engine should use, and one budget for all of them;
 //! - [`CancelToken`]: stops a running call from another thread.
 //!
@@ -13,6 +14,7 @@ mod cancel;
 pub mod cpu;
 pub mod guard;
 pub mod log;
+pub mod process;
 pub mod threads;
 
 pub use cancel::CancelToken;

@@ -40,6 +40,16 @@ fn start() {
     unsafe { trifold_whisper_start(on_log) }
 }
 
+/// The address of the process's C++ terminate handler: ggml would install its own, the seal keeps it
+/// from doing so. For [`trifold_runtime::process::Snapshot`].
+pub fn terminate_handler() -> usize {
+    unsafe extern "C" {
+        fn trifold_whisper_terminate_handler() -> usize;
+    }
+    // SAFETY: a function of the sealed object that reads a global and returns a pointer.
+    unsafe { trifold_whisper_terminate_handler() }
+}
+
 unsafe extern "C" fn on_log(level: i32, text: *const c_char, length: usize) {
     // SAFETY: the shim passes a text and its length.
     unsafe { trifold_runtime::guard::receive_log("whisper.cpp", level, text, length) }

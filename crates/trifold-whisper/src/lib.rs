@@ -1,1 +1,73 @@
 //! Speech recognition with whisper.cpp, sealed.
+//!
+//! ```
+//! use trifold_whisper::{Model, Options};
+//!
+//! # const SPEECH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/speech");
+//! let model = Model::load(format!("{SPEECH}/trifold-speech.bin"))?;
+//! let mut transcriber = model.transcriber()?;
+//! let transcript =
+//!     transcriber.transcribe_file(format!("{SPEECH}/samples/kitchen-light.wav"), &Options::default())?;
+//! assert_eq!(transcript.text, "Turn on the kitchen light.");
+//! print!("{}", transcript.to_srt());
+//! # Ok::<_, trifold_whisper::WhisperError>(())
+//! ```
+//!
+//! - [`Model`] is a loaded model. Clones share it, and any number of threads can use it at once.
+//! - [`Transcriber`] has the working memory for one transcription at a time; a model can have many.
+//! - [`Options`] say how: language, translation, word times, decoding.
+//! - [`Hooks`] watch: progress, segments as they are found, cancellation.
+//! - [`Transcript`] is the result, also as SRT, VTT and JSON.
+//! - [`audio`] decodes and resamples files.
+//!
+//! Bad input, a damaged model and a failure inside the engine are a [`WhisperError`]; none of them
+//! ends the process.
+
+pub mod audio;
+mod error;
+mod ffi;
+mod model;
+mod options;
+mod timing;
+mod trace;
+mod transcribe;
+mod transcript;
+mod words;
+
+pub use error::WhisperError;
+pub use model::{Model, ModelInfo};
+pub use options::{Decoding, Language, Options};
+pub use transcribe::{Hooks, MAX_SAMPLE, Transcriber};
+pub use transcript::{Segment, SpokenLanguage, Timings, Token, Transcript, Word};
+pub use trifold_formats::WhisperHparams;
+pub use trifold_runtime::{CancelToken, EngineError};
+pub use trifold_whisper_sys::GGML_MODE;
+
+/// The version of whisper.cpp, such as `1.8.3`.
+///
+/// # Errors
+/// [`WhisperError::Engine`] if this CPU cannot run the engine.
+pub fn whisper_version() -> Result<String, WhisperError> {
+    ffi::whisper_version().map_err(WhisperError::engine("ask for the version"))
+}
+
+/// The version of the ggml inside, such as `0.26.0`.
+///
+/// # Errors
+/// As [`whisper_version`].
+pub fn ggml_version() -> Result<String, WhisperError> {
+    ffi::ggml_version().map_err(WhisperError::engine("ask for the version"))
+}
+
+/// What the engine uses of this CPU, in its own words.
+///
+/// ```
+/// assert!(trifold_whisper::system_info()?.contains("AVX2 = 1"));
+/// # Ok::<_, trifold_whisper::WhisperError>(())
+/// ```
+///
+/// # Errors
+/// As [`whisper_version`].
+pub fn system_info() -> Result<&'static str, WhisperError> {
+    ffi::system_info().map_err(WhisperError::engine("ask for the CPU"))
+}

@@ -1,0 +1,320 @@
+//! A context: the memory of what a model has read and written.
+
+use std::num::NonZeroUsize;
+
+use serde_json::Value;
+use trifold_runtime::threads;
+
+use crate::{
+    CancelToken, ChatMessage, Completion, ContextOptions, GenerateOptions, Generation, LlamaError,
+    Model, Special, Token,
+    ffi::{Batch, ContextHandle, ContextParams, Decoded},
+    sampling::Sampler,
+};
+
+/// The engine computes this many tokens at a time, at most; upstream's default.
+const MICRO_BATCH: u32 = 512;
+
+/// Where a model generates text: it remembers what it has read and written.
+///
+/// What a new prompt has in common with the beginning of what is remembered is not processed again, so
+/// that a conversation or a second question about a long text costs its new part only.
+///
+/// A context belongs to one thread at a time, but may move. There may be any number of them, of one
+/// model or of several.
+///
+/// ```
+/// use trifold_llama::{ContextOptions, GenerateOptions, Model, SamplingOptions};
+///
+/// # const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/story/trifold-story.gguf");
+/// let model = Model::load(PATH)?;
+/// let mut context = model.context(&ContextOptions::default())?;
+/// let options = GenerateOptions {
+///     sampling: SamplingOptions::greedy(),
+///     max_tokens: Some(40),
+///     ..GenerateOptions::default()
+/// };
+/// let mut text = String::new();
+/// for piece in context.generate("Once upon a time", &options)? {
+///     text.push_str(&piece?.text);
+/// }
+/// assert!(!text.is_empty());
+/// # Ok::<_, trifold_llama::LlamaError>(())
+/// ```
+#[derive(Debug)]
+pub struct Context {
+    model: Model,
+    handle: ContextHandle,
+    /// The tokens in the engine's memory, in order.
+    cached: Vec<Token>,
+    n_ctx: u32,
+    n_batch: u32,
+    threads: Option<NonZeroUsize>,
+}
+
+/// How a prompt was processed.
+pub(crate) struct Prefilled {
+    /// Tokens that were in the memory already.
+    pub(crate) reused: usize,
+    pub(crate) ended: Decoded,
+}
+
+impl Context {
+    pub(crate) fn new(model: &Model, options: &ContextOptions) -> Result<Self, LlamaError> {
+        options.check()?;
+        model.require_weights()?;
+        require_generator(model)?;
+        let params = ContextParams {
+            n_ctx: options.n_ctx,
+            n_batch: options.n_batch,
+            n_ubatch: options.n_batch.min(MICRO_BATCH),
+            n_seq_max: 1,
+            // Only the last token's logits are wanted: less memory for the rest.
+            n_outputs_max: 1,
+            embeddings: None,
+        };
+        let mut handle = ContextHandle::new(model.handle().clone(), params)?;
+        Ok(Self {
+            model: model.clone(),
+            n_ctx: handle.n_ctx()?,
+            n_batch: handle.n_batch()?,
+            handle,
+            cached: Vec::new(),
+            threads: options.threads,
+        })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// How many tokens it holds, prompt and answer together.
+    pub fn n_ctx(&self) -> u32 {
+        self.n_ctx
+    }
+
+    /// What it remembers: the tokens of the last prompt and of what was generated from it, but for the
+    /// very last one.
+    pub fn remembered(&self) -> &[Token] {
+        &self.cached
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) -> Result<(), LlamaError> {
+        self.cached.clear();
+        self.handle.clear()
+    }
+
+    /// Goes on with a text. The prompt is processed before this returns; the text is generated while
+    /// the iterator runs.
+    ///
+    /// An empty prompt stands for the beginning of any text, if the model marks that with a token
+    /// ([`SpecialTokens::adds_bos`](crate::SpecialTokens::adds_bos)), and is
+    /// [`LlamaError::EmptyText`] if not. A prompt that does not fit the context is
+    /// [`LlamaError::ContextOverflow`]: nothing is ever cut off.
+    pub fn generate(
+        &mut self,
+        prompt: &str,
+        options: &GenerateOptions,
+    ) -> Result<Generation<'_>, LlamaError> {
+        options.check(&self.model)?;
+        let add_bos = options.add_bos.unwrap_or(self.model.special_tokens().adds_bos);
+        let tokens = self.prompt_tokens(prompt, options.special, add_bos)?;
+        self.start(&tokens, options)
+    }
+
+    /// Goes on with tokens, as they are.
+    pub fn generate_tokens(
+        &mut self,
+        prompt: &[Token],
+        options: &GenerateOptions,
+    ) -> Result<Generation<'_>, LlamaError> {
+        options.check(&self.model)?;
+        self.model.require_tokens(prompt)?;
+        self.start(prompt, options)
+    }
+
+    /// Goes on with a text, and gives all of it at once.
+    ///
+    /// ```
+    /// use trifold_llama::{ContextOptions, FinishReason, GenerateOptions, Model};
+    ///
+    /// # const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/story/trifold-story.gguf");
+    /// let model = Model::load(PATH)?;
+    /// let mut context = model.context(&ContextOptions::default())?;
+    /// let options = GenerateOptions { max_tokens: Some(5), ..GenerateOptions::default() };
+    /// let completion = context.complete("Once upon a time", &options)?;
+    /// assert_eq!(completion.finish_reason, FinishReason::Length);
+    /// assert_eq!(completion.usage.completion_tokens, 5);
+    /// # Ok::<_, trifold_llama::LlamaError>(())
+    /// ```
+    pub fn complete(
+        &mut self,
+        prompt: &str,
+        options: &GenerateOptions,
+    ) -> Result<Completion, LlamaError> {
+        self.generate(prompt, options)?.complete()
+    }
+
+    /// Answers a conversation, written down by the model's own chat template.
+    ///
+    /// [`GenerateOptions::special`] and [`GenerateOptions::add_bos`] do not matter here: the template
+    /// decides.
+    ///
+    /// ```
+    /// use trifold_llama::{ChatMessage, ContextOptions, GenerateOptions, Model, SamplingOptions};
+    ///
+    /// # const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/story/trifold-story.gguf");
+    /// let model = Model::load(PATH)?;
+    /// let mut context = model.context(&ContextOptions::default())?;
+    /// let options = GenerateOptions { sampling: SamplingOptions::greedy(), ..GenerateOptions::default() };
+    /// let answer = context.chat(&[ChatMessage::user("What is 3 + 4?")], &options)?.complete()?;
+    /// assert!(answer.text.contains('7'));
+    /// # Ok::<_, trifold_llama::LlamaError>(())
+    /// ```
+    pub fn chat(
+        &mut self,
+        messages: &[ChatMessage],
+        options: &GenerateOptions,
+    ) -> Result<Generation<'_>, LlamaError> {
+        self.chat_with_tools(messages, None, options)
+    }
+
+    /// As [`Context::chat`], with a list of tools for the template.
+    pub fn chat_with_tools(
+        &mut self,
+        messages: &[ChatMessage],
+        tools: Option<&Value>,
+        options: &GenerateOptions,
+    ) -> Result<Generation<'_>, LlamaError> {
+        options.check(&self.model)?;
+        let prompt = self.model.apply_chat_template(messages, tools, true)?;
+        let special = self.model.special_tokens();
+        let begins = |text: Vec<u8>| !text.is_empty() && prompt.as_bytes().starts_with(&text);
+        // Many templates write the token themselves.
+        let add_bos = match special.bos {
+            Some(bos) if special.adds_bos => !begins(self.model.token_to_piece(bos, true)?),
+            _ => special.adds_bos,
+        };
+        let tokens = self.prompt_tokens(&prompt, Special::Parse, add_bos)?;
+        self.start(&tokens, options)
+    }
+
+    fn start(
+        &mut self,
+        prompt: &[Token],
+        options: &GenerateOptions,
+    ) -> Result<Generation<'_>, LlamaError> {
+        if prompt.is_empty() {
+            return Err(LlamaError::EmptyText);
+        }
+        self.require_room(prompt.len(), false)?;
+        let mut sampler = Sampler::new(&self.model, &options.sampling, self.n_ctx)?;
+        sampler.accept_prompt(prompt)?;
+        Generation::start(self, prompt, sampler, options)
+    }
+
+    fn prompt_tokens(
+        &self,
+        text: &str,
+        special: Special,
+        add_bos: bool,
+    ) -> Result<Vec<Token>, LlamaError> {
+        // Cutting megabytes into tokens only to say that they are too many takes seconds.
+        if text.len() > self.n_ctx as usize {
+            self.require_room(self.model.least_tokens(text.len())?, true)?;
+        }
+        self.model.tokenize(text, special, add_bos)
+    }
+
+    fn require_room(&self, tokens: usize, at_least: bool) -> Result<(), LlamaError> {
+        let limit = self.n_ctx as usize;
+        if tokens <= limit {
+            return Ok(());
+        }
+        let text = "Prompt".to_owned();
+        Err(LlamaError::ContextOverflow { text, tokens, at_least, limit })
+    }
+
+    /// Whether the memory has no room for another token.
+    pub(crate) fn is_full(&self) -> bool {
+        self.cached.len() >= self.n_ctx as usize
+    }
+
+    /// Processes a prompt that fits, but for the part that is in the memory already.
+    pub(crate) fn prefill(
+        &mut self,
+        prompt: &[Token],
+        cancel: Option<&CancelToken>,
+    ) -> Result<Prefilled, LlamaError> {
+        let common = self.cached.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        // The last token is always processed: its logits are wanted.
+        let mut reused = common.min(prompt.len().saturating_sub(1));
+        if reused < self.cached.len() {
+            if self.handle.truncate(position(reused))? {
+                self.cached.truncate(reused);
+            } else {
+                // Recurrent models cannot go back.
+                self.clear()?;
+                reused = 0;
+            }
+        }
+        let mut ended = Decoded::Done;
+        for chunk in prompt[reused..].chunks(self.n_batch as usize) {
+            if cancel.is_some_and(CancelToken::is_cancelled) {
+                ended = Decoded::Aborted;
+            }
+            if ended == Decoded::Aborted {
+                break;
+            }
+            ended = self.decode(chunk, cancel)?;
+        }
+        Ok(Prefilled { reused, ended })
+    }
+
+    /// Processes tokens after what is remembered; the last one's logits can be had afterwards.
+    pub(crate) fn decode(
+        &mut self,
+        tokens: &[Token],
+        cancel: Option<&CancelToken>,
+    ) -> Result<Decoded, LlamaError> {
+        let mut batch = Batch::default();
+        for (index, token) in tokens.iter().enumerate() {
+            let place = position(self.cached.len() + index);
+            batch.push(token.0, place, 0, index + 1 == tokens.len());
+        }
+        let lease = threads::lease(self.threads);
+        let decoded = self.handle.decode(&mut batch, lease.count_i32(), cancel);
+        self.cached.extend_from_slice(tokens);
+        if !matches!(decoded, Ok(Decoded::Done)) {
+            // A part may have been processed. If the memory cannot tell, nothing of it is reused.
+            let remembered = self.handle.remembered().unwrap_or(0);
+            self.cached.truncate(remembered);
+        }
+        decoded
+    }
+
+    /// Copies the logits of the last token that was processed.
+    pub(crate) fn logits(&mut self, into: &mut Vec<f32>) -> Result<(), LlamaError> {
+        self.handle.logits(into)
+    }
+}
+
+/// Contexts have at most 2^30 tokens.
+fn position(index: usize) -> i32 {
+    i32::try_from(index).unwrap_or(i32::MAX)
+}
+
+fn require_generator(model: &Model) -> Result<(), LlamaError> {
+    let found = if !model.handle().has_decoder()? {
+        "one that only reads (for embeddings)"
+    } else if model.handle().has_encoder()? {
+        "one that reads and writes in two parts, which is not supported"
+    } else if model.handle().is_diffusion()? {
+        "a diffusion model, which is not supported"
+    } else {
+        return Ok(());
+    };
+    Err(LlamaError::Unsupported { expected: "a model that generates text", found })
+}

@@ -1,0 +1,633 @@
+//! The engine's functions behind owners and slices: the only unsafe code of this crate.
+//!
+//! Two rules of whisper.cpp are enforced here, because breaking them corrupts memory:
+//!
+//! - a state is used by one thread at a time (`&mut self`), the context by any number of them;
+//! - a state that a call left in the middle of something is neither used nor freed again.
+#![allow(unsafe_code)] // calls of C functions, the one purpose of this module
+
+use std::any::Any;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, OnceLock};
+
+use trifold_whisper_sys::{self as sys, EngineError, raw};
+
+use crate::trace::Trace;
+
+/// A loaded model: `whisper_context` without a default state.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pointer: NonNull<raw::whisper_context>,
+}
+
+// SAFETY: after loading, the engine only reads the context: `whisper_full_with_state` and the other
+// functions used here write to the state that they are given, and to the context only through its
+// default state, which does not exist ("no_state"). The engine relies on it itself: its own
+// `whisper_full_parallel` runs several states of one context on as many threads.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+impl Context {
+    /// Loads a model; nothing if the engine refused it, which its log explains.
+    pub(crate) fn load(source: &mut dyn Read) -> Result<Option<Self>, LoadError> {
+        let mut bridge = SourceBridge { source, ended: false, error: None, panic: None };
+        let mut loader = raw::whisper_model_loader {
+            context: (&raw mut bridge).cast(),
+            read: Some(read_source),
+            eof: Some(source_ended),
+            close: Some(close_source),
+        };
+        // SAFETY: it takes nothing, and returns plain values.
+        let mut params = unsafe { sys::whisper_context_default_params() }?;
+        // The CPU is the only device yet.
+        params.use_gpu = false;
+        // SAFETY: the loader and the bridge outlive the call; the callbacks have the types that the
+        // engine wants, and nothing else touches the bridge meanwhile.
+        let result = unsafe { sys::whisper_init_with_params_no_state(&raw mut loader, params) };
+        if let Some(panic) = bridge.panic {
+            resume_unwind(panic);
+        }
+        let context = NonNull::new(result?).map(|pointer| Self { pointer });
+        match bridge.error {
+            // The rest of the model was read as zeros.
+            Some(error) => Err(LoadError::Read(error)),
+            None => Ok(context),
+        }
+    }
+
+    /// The size class, such as `tiny`.
+    pub(crate) fn kind(&self) -> Result<String, EngineError> {
+        // SAFETY: the context is alive; the text is a literal.
+        Ok(unsafe { text(sys::whisper_model_type_readable(self.pointer.as_ptr())?) })
+    }
+
+    /// The first id that is no text: those from here on are special tokens and times.
+    pub(crate) fn first_special_token(&self) -> Result<i32, EngineError> {
+        // SAFETY: the context is alive.
+        unsafe { sys::whisper_token_eot(self.pointer.as_ptr()) }
+    }
+
+    /// The token that begins a transcript; the tokens of the languages follow it, in their order.
+    pub(crate) fn start_token(&self) -> Result<i32, EngineError> {
+        // SAFETY: the context is alive.
+        unsafe { sys::whisper_token_sot(self.pointer.as_ptr()) }
+    }
+
+    /// The token for 0 s; those for later times follow it.
+    pub(crate) fn time_zero_token(&self) -> Result<i32, EngineError> {
+        // SAFETY: the context is alive.
+        unsafe { sys::whisper_token_beg(self.pointer.as_ptr()) }
+    }
+
+    /// The tokens of a text. Time and stack grow with the length: bound it first.
+    pub(crate) fn tokenize(&self, text: &CStr) -> Result<Vec<i32>, EngineError> {
+        // No token is empty.
+        let mut tokens = vec![0; text.count_bytes()];
+        let room = c_int::try_from(tokens.len()).unwrap_or(c_int::MAX);
+        // SAFETY: the context is alive, the text ends with a NUL, and `tokens` has `room` elements.
+        let count = unsafe {
+            sys::whisper_tokenize(self.pointer.as_ptr(), text.as_ptr(), tokens.as_mut_ptr(), room)
+        }?;
+        tokens.truncate(usize::try_from(count).unwrap_or(0));
+        Ok(tokens)
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: this is the owner, and states hold the context through an `Arc`.
+        if let Err(error) = unsafe { sys::whisper_free(self.pointer.as_ptr()) } {
+            tracing::error!("Failed to free a speech model: {error}");
+        }
+    }
+}
+
+/// Why a model was not loaded.
+pub(crate) enum LoadError {
+    Engine(EngineError),
+    Read(io::Error),
+}
+
+impl From<EngineError> for LoadError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// What the engine reads a model from.
+struct SourceBridge<'a> {
+    source: &'a mut dyn Read,
+    ended: bool,
+    error: Option<io::Error>,
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+unsafe extern "C" fn read_source(context: *mut c_void, output: *mut c_void, size: usize) -> usize {
+    // SAFETY: `Context::load` gave this pointer to the engine, which passes it on while it loads.
+    let bridge = unsafe { &mut *context.cast::<SourceBridge>() };
+    if size == 0 {
+        return 0; // The pointer may be null then.
+    }
+    // The engine ignores how much was read: what is not, must not be what happened to lie there.
+    // SAFETY: the engine passes room for `size` bytes; they are initialised before the slice is made.
+    let buffer = unsafe {
+        ptr::write_bytes(output.cast::<u8>(), 0, size);
+        std::slice::from_raw_parts_mut(output.cast::<u8>(), size)
+    };
+    let mut filled = 0;
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        while filled < size && !bridge.ended {
+            match bridge.source.read(&mut buffer[filled..]) {
+                Ok(0) => bridge.ended = true,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    bridge.ended = true;
+                    bridge.error = Some(error);
+                }
+            }
+        }
+    }));
+    if let Err(panic) = outcome {
+        bridge.ended = true;
+        bridge.panic = Some(panic);
+    }
+    filled
+}
+
+unsafe extern "C" fn source_ended(context: *mut c_void) -> bool {
+    // SAFETY: as in `read_source`.
+    unsafe { (*context.cast::<SourceBridge>()).ended }
+}
+
+unsafe extern "C" fn close_source(_context: *mut c_void) {}
+
+/// What one transcription works on: `whisper_state`.
+#[derive(Debug)]
+pub(crate) struct State {
+    pointer: NonNull<raw::whisper_state>,
+    context: Arc<Context>,
+    /// A call ended in the middle: the state's own pointers may dangle.
+    broken: bool,
+}
+
+// SAFETY: a state belongs to no thread: the engine keeps nothing of it in thread-local variables,
+// and starts its threads anew for every call. It is not `Sync`: its functions write to it.
+unsafe impl Send for State {}
+
+/// The error code by which `whisper_full_with_state` says that it has freed the state.
+const STATE_FREED: c_int = -7;
+
+impl State {
+    /// Makes room for transcriptions; nothing if the engine refused, which its log explains.
+    pub(crate) fn new(context: &Arc<Context>) -> Result<Option<Self>, EngineError> {
+        // SAFETY: the context is alive, and stays so as long as the state.
+        let pointer = unsafe { sys::whisper_init_state(context.pointer.as_ptr()) }?;
+        Ok(NonNull::new(pointer).map(|pointer| Self {
+            pointer,
+            context: Arc::clone(context),
+            broken: false,
+        }))
+    }
+
+    /// Whether a call ended in the middle, so that the state is of no use any more.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Transcribes; gives the segments, or the engine's error code. `samples` must be more than 200.
+    pub(crate) fn full(
+        &mut self,
+        settings: &Settings,
+        samples: &[f32],
+        observer: &mut dyn Observer,
+    ) -> Result<Result<Vec<RawSegment>, i32>, EngineError> {
+        assert!(!self.broken && samples.len() > MIN_SAMPLES);
+        let trace = Trace::new(self.context.time_zero_token()?);
+        let mut bridge = ObserverBridge {
+            observer,
+            trace: &trace,
+            segments: Vec::new(),
+            window: Vec::new(),
+            panic: None,
+            error: None,
+        };
+        let params = settings.params(&mut bridge)?;
+        let count = c_int::try_from(samples.len()).unwrap_or(c_int::MAX);
+        // SAFETY: context and state are alive, and the state is ours alone; `samples` has `count`
+        // elements, enough for the 201 that the engine reads without looking; what `params` points to
+        // outlives the call: the settings, the trace, and the bridge, which only the callbacks touch
+        // meanwhile, one at a time, on this thread.
+        let result = self.call(|context, state| unsafe {
+            sys::whisper_full_with_state(context, state, params, samples.as_ptr(), count)
+        });
+        if let Ok(STATE_FREED) = result {
+            self.broken = true;
+        }
+        if let Some(panic) = bridge.panic {
+            resume_unwind(panic);
+        }
+        match (result?, bridge.error) {
+            (_, Some(error)) => Err(error),
+            (0, None) => Ok(Ok(bridge.segments)),
+            (code, None) => Ok(Err(code)),
+        }
+    }
+
+    /// What the model makes of the first 30 s, given only the token that begins every transcript:
+    /// one logit for each of the `n_vocab` tokens. Nothing if the engine refused.
+    pub(crate) fn first_logits(
+        &mut self,
+        samples: &[f32],
+        threads: i32,
+        n_vocab: usize,
+    ) -> Result<Option<&[f32]>, EngineError> {
+        assert!(!self.broken && samples.len() > MIN_SAMPLES);
+        let count = c_int::try_from(samples.len()).unwrap_or(c_int::MAX);
+        let start = self.context.start_token()?;
+        // SAFETY: context and state are alive, and the state is ours alone; `samples` has `count`
+        // elements, enough for the 201 that the engine reads without looking.
+        let mel = self.call(|context, state| unsafe {
+            sys::whisper_pcm_to_mel_with_state(context, state, samples.as_ptr(), count, threads)
+        })?;
+        if mel != 0 {
+            return Ok(None);
+        }
+        // SAFETY: as above.
+        let encoded = self.call(|context, state| unsafe {
+            sys::whisper_encode_with_state(context, state, 0, threads)
+        })?;
+        if encoded != 0 {
+            return Ok(None);
+        }
+        // SAFETY: as above; one token, at its place in the vocabulary, at the first position.
+        let decoded = self.call(|context, state| unsafe {
+            sys::whisper_decode_with_state(context, state, &raw const start, 1, 0, threads)
+        })?;
+        if decoded != 0 {
+            return Ok(None);
+        }
+        self.logits(n_vocab).map(Some)
+    }
+
+    /// The first row of the logits that the model computed last. Call it after a successful call of
+    /// [`State::full`] or a decoder run only.
+    pub(crate) fn logits(&mut self, n_vocab: usize) -> Result<&[f32], EngineError> {
+        // SAFETY: the state is alive.
+        let logits = unsafe { sys::whisper_get_logits_from_state(self.pointer.as_ptr()) }?;
+        // SAFETY: a decoder run leaves at least one row of as many logits as there are tokens; the
+        // borrow keeps other calls away.
+        Ok(unsafe { std::slice::from_raw_parts(logits, n_vocab) })
+    }
+
+    /// Makes a call that changes the state, and remembers if it did not come to its end.
+    fn call<R>(
+        &mut self,
+        call: impl FnOnce(*mut raw::whisper_context, *mut raw::whisper_state) -> Result<R, EngineError>,
+    ) -> Result<R, EngineError> {
+        let result = call(self.context.pointer.as_ptr(), self.pointer.as_ptr());
+        // Not only a failed assertion: where an exception left, for instance for want of memory,
+        // there may be a buffer that was freed and not yet replaced.
+        if let Err(error) = &result
+            && !matches!(error, EngineError::Cpu(_))
+        {
+            self.broken = true;
+        }
+        result
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        if self.broken {
+            // Leaked: freeing it would follow pointers of which nobody knows where they lead.
+            return;
+        }
+        // SAFETY: this is the owner.
+        if let Err(error) = unsafe { sys::whisper_free_state(self.pointer.as_ptr()) } {
+            tracing::error!("Failed to free the state of a transcription: {error}");
+        }
+    }
+}
+
+/// The engine mirrors this many samples at the beginning, and does not look whether they are there.
+pub(crate) const MIN_SAMPLES: usize = 200;
+
+/// The parameters of a transcription, checked by the caller.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) threads: i32,
+    pub(crate) language: CString,
+    pub(crate) translate: bool,
+    pub(crate) single_segment: bool,
+    pub(crate) suppress_blank: bool,
+    pub(crate) suppress_non_speech: bool,
+    pub(crate) prompt: Vec<i32>,
+    /// Nothing for greedy decoding.
+    pub(crate) beam_size: Option<i32>,
+    pub(crate) best_of: i32,
+    pub(crate) temperature: f32,
+    pub(crate) temperature_step: f32,
+    pub(crate) entropy_threshold: f32,
+    pub(crate) logprob_threshold: f32,
+    pub(crate) no_speech_threshold: f32,
+}
+
+impl Settings {
+    fn params(
+        &self,
+        bridge: &mut ObserverBridge,
+    ) -> Result<raw::whisper_full_params, EngineError> {
+        let strategy = if self.beam_size.is_some() {
+            raw::WHISPER_SAMPLING_BEAM_SEARCH
+        } else {
+            raw::WHISPER_SAMPLING_GREEDY
+        };
+        // SAFETY: it takes and returns plain values.
+        let mut params = unsafe { sys::whisper_full_default_params(strategy) }?;
+        let user_data: *mut c_void = ptr::from_mut(bridge).cast();
+        params.n_threads = self.threads;
+        params.language = self.language.as_ptr();
+        params.translate = self.translate;
+        params.single_segment = self.single_segment;
+        params.suppress_blank = self.suppress_blank;
+        params.suppress_nst = self.suppress_non_speech;
+        if !self.prompt.is_empty() {
+            params.prompt_tokens = self.prompt.as_ptr();
+            params.prompt_n_tokens = c_int::try_from(self.prompt.len()).unwrap_or(0);
+        }
+        params.beam_search.beam_size = self.beam_size.unwrap_or(-1);
+        params.greedy.best_of = self.best_of;
+        params.temperature = self.temperature;
+        params.temperature_inc = self.temperature_step;
+        params.entropy_thold = self.entropy_threshold;
+        params.logprob_thold = self.logprob_threshold;
+        params.no_speech_thold = self.no_speech_threshold;
+        // Calls do not depend on those before them.
+        params.no_context = true;
+        params.print_progress = false;
+        params.print_timestamps = false;
+        params.progress_callback = Some(on_progress);
+        params.progress_callback_user_data = user_data;
+        params.new_segment_callback = Some(on_segments);
+        params.new_segment_callback_user_data = user_data;
+        params.encoder_begin_callback = Some(on_encoder_begin);
+        params.encoder_begin_callback_user_data = user_data;
+        params.logits_filter_callback = Some(on_logits);
+        params.logits_filter_callback_user_data = ptr::from_ref(bridge.trace).cast_mut().cast();
+        params.abort_callback = Some(on_abort_query);
+        params.abort_callback_user_data = user_data;
+        Ok(params)
+    }
+}
+
+/// What watches over a transcription; called on the thread that transcribes.
+pub(crate) trait Observer {
+    /// So many percent are done.
+    fn progress(&mut self, percent: i32);
+    /// New segments were found.
+    fn segments(&mut self, segments: &[RawSegment]);
+    /// Whether to stop.
+    fn stop(&mut self) -> bool;
+}
+
+struct ObserverBridge<'a> {
+    observer: &'a mut dyn Observer,
+    trace: &'a Trace,
+    /// All segments so far.
+    segments: Vec<RawSegment>,
+    /// The tokens of the segments of the current window.
+    window: Vec<Vec<i32>>,
+    /// Why a segment could not be read.
+    error: Option<EngineError>,
+    /// What a callback panicked with; it goes on after the engine's frames are left.
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+/// Calls the observer. After a panic the observer is left alone, and `otherwise` is the answer.
+///
+/// # Safety
+/// `user_data` must point to the [`ObserverBridge`] of a running call, and nothing else may use it.
+unsafe fn observe<R>(
+    user_data: *mut c_void,
+    otherwise: R,
+    call: impl FnOnce(&mut ObserverBridge) -> R,
+) -> R {
+    // SAFETY: the caller's promise.
+    let bridge = unsafe { &mut *user_data.cast::<ObserverBridge>() };
+    if bridge.panic.is_some() {
+        return otherwise;
+    }
+    match catch_unwind(AssertUnwindSafe(|| call(bridge))) {
+        Ok(result) => result,
+        Err(panic) => {
+            bridge.panic = Some(panic);
+            otherwise
+        }
+    }
+}
+
+unsafe extern "C" fn on_progress(
+    _context: *mut raw::whisper_context,
+    _state: *mut raw::whisper_state,
+    percent: c_int,
+    user_data: *mut c_void,
+) {
+    // SAFETY: `State::full` set this pointer, and the engine calls back one at a time.
+    unsafe { observe(user_data, (), |bridge| bridge.observer.progress(percent)) }
+}
+
+unsafe extern "C" fn on_segments(
+    context: *mut raw::whisper_context,
+    state: *mut raw::whisper_state,
+    new: c_int,
+    user_data: *mut c_void,
+) {
+    // SAFETY: as in `on_progress`; the engine passes the context and state that it works on, and waits.
+    unsafe {
+        observe(user_data, (), |bridge| {
+            let segments = sys::whisper_full_n_segments_from_state(state)
+                .and_then(|count| read_segments(context, state, count - new, count));
+            match segments {
+                Ok(segments) => bridge.take(segments),
+                Err(error) => bridge.error = Some(error),
+            }
+        });
+    }
+}
+
+impl ObserverBridge<'_> {
+    fn take(&mut self, mut segments: Vec<RawSegment>) {
+        for segment in &mut segments {
+            let tokens: Vec<i32> = segment.tokens.iter().map(|token| token.id).collect();
+            let start = segment.start.saturating_add(self.trace.delay(&self.window, &tokens));
+            segment.start = start.min(segment.end).max(segment.start);
+            self.window.push(tokens);
+        }
+        self.observer.segments(&segments);
+        self.segments.append(&mut segments);
+    }
+
+    fn begin_window(&mut self) -> bool {
+        self.trace.clear();
+        self.window.clear();
+        !self.observer.stop()
+    }
+}
+
+/// Changes nothing: it looks at what was sampled.
+unsafe extern "C" fn on_logits(
+    _context: *mut raw::whisper_context,
+    _state: *mut raw::whisper_state,
+    tokens: *const raw::whisper_token_data,
+    count: c_int,
+    logits: *mut f32,
+    user_data: *mut c_void,
+) {
+    // SAFETY: `State::full` set this pointer; others look at the same time, on the engine's threads.
+    let trace = unsafe { &*user_data.cast::<Trace>() };
+    let count = usize::try_from(count).unwrap_or(0);
+    if count == 0 {
+        return; // The pointer may be null.
+    }
+    // SAFETY: the engine passes that many tokens.
+    let tokens = unsafe { std::slice::from_raw_parts(tokens, count) };
+    // It allocates at most; a panic has nowhere to go from here, and would come from a full memory.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        trace.record(logits.addr(), tokens.iter().map(|token| token.id));
+    }));
+}
+
+unsafe extern "C" fn on_encoder_begin(
+    _context: *mut raw::whisper_context,
+    _state: *mut raw::whisper_state,
+    user_data: *mut c_void,
+) -> bool {
+    // SAFETY: as in `on_progress`.
+    unsafe { observe(user_data, false, |bridge| bridge.begin_window()) }
+}
+
+unsafe extern "C" fn on_abort_query(user_data: *mut c_void) -> bool {
+    // SAFETY: as in `on_progress`.
+    unsafe { observe(user_data, true, |bridge| bridge.observer.stop()) }
+}
+
+/// A segment as the engine has it. Times are in units of 10 ms from the first sample.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RawSegment {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) text: Vec<u8>,
+    pub(crate) no_speech_probability: f32,
+    pub(crate) tokens: Vec<RawToken>,
+}
+
+/// A token as the engine has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RawToken {
+    pub(crate) id: i32,
+    pub(crate) text: Vec<u8>,
+    pub(crate) probability: f32,
+}
+
+/// # Safety
+/// Context and state must be alive and belong together, and no other thread may use the state.
+unsafe fn read_segments(
+    context: *mut raw::whisper_context,
+    state: *mut raw::whisper_state,
+    first: c_int,
+    end: c_int,
+) -> Result<Vec<RawSegment>, EngineError> {
+    // SAFETY: the caller's promise; indices are below the counts, and texts are copied at once.
+    unsafe {
+        (first.max(0)..end)
+            .map(|segment| {
+                let tokens = (0..sys::whisper_full_n_tokens_from_state(state, segment)?)
+                    .map(|token| read_token(context, state, segment, token))
+                    .collect::<Result<_, _>>()?;
+                let text = sys::whisper_full_get_segment_text_from_state(state, segment)?;
+                Ok(RawSegment {
+                    start: sys::whisper_full_get_segment_t0_from_state(state, segment)?,
+                    end: sys::whisper_full_get_segment_t1_from_state(state, segment)?,
+                    text: CStr::from_ptr(text).to_bytes().to_vec(),
+                    no_speech_probability:
+                        sys::whisper_full_get_segment_no_speech_prob_from_state(state, segment)?,
+                    tokens,
+                })
+            })
+            .collect()
+    }
+}
+
+/// # Safety
+/// As [`read_segments`]; the indices must be below the counts.
+unsafe fn read_token(
+    context: *mut raw::whisper_context,
+    state: *mut raw::whisper_state,
+    segment: c_int,
+    token: c_int,
+) -> Result<RawToken, EngineError> {
+    // SAFETY: the caller's promise; the text lies in the context's vocabulary.
+    unsafe {
+        let data = sys::whisper_full_get_token_data_from_state(state, segment, token)?;
+        let text = sys::whisper_token_to_str(context, data.id)?;
+        if std::env::var("DUMP").is_ok() { eprintln!("{:?} id {} tid {} ({:.2}) pt {} ptsum {}", CStr::from_ptr(text), data.id, data.tid, (data.tid - 50364) as f32 / 50.0, data.pt, data.ptsum); }
+        Ok(RawToken {
+            id: data.id,
+            text: CStr::from_ptr(text).to_bytes().to_vec(),
+            probability: data.p,
+        })
+    }
+}
+
+/// The languages that the engine has names for, in the order of their tokens: code and English name.
+pub(crate) fn languages() -> Result<&'static [(String, String)], EngineError> {
+    static LANGUAGES: OnceLock<Vec<(String, String)>> = OnceLock::new();
+    if let Some(languages) = LANGUAGES.get() {
+        return Ok(languages);
+    }
+    // SAFETY: ids up to the largest are known, and the texts live as long as the process.
+    let languages = unsafe {
+        (0..=sys::whisper_lang_max_id()?)
+            .map(|id| Ok((text(sys::whisper_lang_str(id)?), text(sys::whisper_lang_str_full(id)?))))
+            .collect::<Result<_, EngineError>>()?
+    };
+    Ok(LANGUAGES.get_or_init(|| languages))
+}
+
+/// The engine's version.
+pub(crate) fn whisper_version() -> Result<String, EngineError> {
+    // SAFETY: the text is a literal.
+    Ok(unsafe { text(sys::whisper_version()?) })
+}
+
+/// The version of the ggml inside.
+pub(crate) fn ggml_version() -> Result<String, EngineError> {
+    // SAFETY: the text is a literal.
+    Ok(unsafe { text(sys::ggml_version()?) })
+}
+
+/// What the kernels use of this CPU.
+pub(crate) fn system_info() -> Result<&'static str, EngineError> {
+    // The engine builds the text in a static variable: never call it twice at once.
+    static INFO: OnceLock<Result<String, EngineError>> = OnceLock::new();
+    let info = INFO.get_or_init(|| {
+        // SAFETY: the text lies in a static variable that is not written again.
+        Ok(unsafe { text(sys::whisper_print_system_info()?) })
+    });
+    info.as_deref().map_err(Clone::clone)
+}
+
+/// # Safety
+/// `pointer` must be null or point to a text that ends with a NUL.
+unsafe fn text(pointer: *const c_char) -> String {
+    if pointer.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
