@@ -171,6 +171,9 @@ void __wrap_perror(const char * text) {
     __wrap_fprintf(stderr, "%s: %s\n", text, std::strerror(errno));
 }
 
+// rand() belongs to the process. An engine that wants randomness of its own has its own generators.
+void __wrap_srand(unsigned) {}
+
 // Before it aborts, ggml forks, runs a debugger on its parent and prints a backtrace. -1 is "could
 // not fork", which it takes quietly; what it would call after that fails the same way.
 int __wrap_fork(void) {

@@ -4,8 +4,9 @@ use crate::{
     BuildError,
     cache::{Cache, Key},
     compile,
-    config::Config,
+    config::{Config, Vocabularies},
     env,
+    progress::Progress,
     seal::{self, Exports},
     source::{self, Tree},
     toolchain::Toolchain,
@@ -148,11 +149,32 @@ impl Builder {
             .map_err(BuildError::io("Could not create a folder in", self.cache.root()))?;
         recipe.seal(&toolchain, &levels, &rest, work.path())?;
         if let Some(vocabularies) = &engine.vocabularies {
-            vocabulary::pack(&tree.root, vocabularies, &work.path().join("vocabularies.xz"))?;
+            let packed = self.vocabularies(&tree, vocabularies)?;
+            let copy = work.path().join("vocabularies.xz");
+            fs_err::hard_link(&packed, &copy)
+                .or_else(|_| fs_err::copy(&packed, &copy).map(drop))
+                .map_err(BuildError::io("Could not write", copy))?;
         }
         let made = work.keep();
         fs_err::rename(&made, &folder).map_err(BuildError::io("Could not move a sealed engine to", &folder))?;
         Ok(sealed)
+    }
+}
+
+impl Builder {
+    /// The packed vocabularies of a source; an entry of their own, for packing takes a minute.
+    fn vocabularies(&self, tree: &Tree, vocabularies: &Vocabularies) -> Result<PathBuf, BuildError> {
+        let mut key = Key::new("vocabularies");
+        key.text(&tree.id).text(vocabulary::RECIPE);
+        let key = key.finish();
+        let path = self.cache.folder("vocabularies")?.join(format!("{key}.xz"));
+        let _lock = self.cache.lock(&format!("vocabularies-{key}"))?;
+        if !path.is_file() {
+            let progress = Progress::new(&tree.engine, "packing the tokenizer vocabularies");
+            vocabulary::pack(&tree.root, vocabularies, &path)?;
+            progress.line("vocabularies packed");
+        }
+        Ok(path)
     }
 }
 

@@ -32,8 +32,10 @@ pub fn compile(
         .collect();
     let missing: Vec<&Task<'_>> = tasks.iter().filter(|task| !task.object.is_file()).collect();
     if !missing.is_empty() {
-        let progress = Progress::new(title, missing.len());
-        Pool { cache, toolchain, progress: &progress }.run(missing)?;
+        let total = missing.len();
+        let text = format!("compiling {total} files, once for all later builds");
+        let progress = Progress::new(title, &text);
+        Pool { cache, toolchain, progress: &progress, total }.run(missing)?;
     }
     Ok(tasks.into_iter().map(|task| task.object).collect())
 }
@@ -48,6 +50,7 @@ struct Pool<'a> {
     cache: &'a Cache,
     toolchain: &'a Toolchain,
     progress: &'a Progress,
+    total: usize,
 }
 
 impl Pool<'_> {
@@ -100,7 +103,7 @@ impl Pool<'_> {
             let _slot = self.cache.slot(slots)?;
             self.compile(task)?;
         }
-        self.progress.step();
+        self.progress.step(self.total);
         Ok(true)
     }
 

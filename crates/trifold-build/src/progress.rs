@@ -17,7 +17,6 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// a pipe or a file. Where that cannot be opened, nothing is shown.
 pub(crate) struct Progress {
     title: String,
-    total: usize,
     state: Mutex<State>,
 }
 
@@ -28,22 +27,22 @@ struct State {
 }
 
 impl Progress {
-    pub(crate) fn new(title: &str, total: usize) -> Self {
+    pub(crate) fn new(title: &str, text: &str) -> Self {
         let state = State { out: open(), done: 0, shown: Instant::now() };
-        let progress = Self { title: title.into(), total, state: Mutex::new(state) };
-        progress.line(&format!("compiling {total} files, once for all later builds"));
+        let progress = Self { title: title.into(), state: Mutex::new(state) };
+        progress.line(text);
         progress
     }
 
-    /// One more file is done.
-    pub(crate) fn step(&self) {
+    /// One more file of `total` is done.
+    pub(crate) fn step(&self, total: usize) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.done += 1;
-        if state.shown.elapsed() < INTERVAL && state.done < self.total {
+        if state.shown.elapsed() < INTERVAL && state.done < total {
             return;
         }
         state.shown = Instant::now();
-        let text = format!("{}/{} files", state.done, self.total);
+        let text = format!("{}/{total} files", state.done);
         drop(state);
         self.line(&text);
     }

@@ -23,9 +23,10 @@ use crate::{
 };
 
 /// C functions that the shim takes over (`crates/trifold-build/shim/stdio.cpp`).
-pub const WRAPPED: [&str; 19] = [
+pub const WRAPPED: [&str; 20] = [
     "_Exit", "backtrace", "backtrace_symbols_fd", "execlp", "fflush", "fork", "fprintf", "fputc", "fputs",
-    "fwrite", "perror", "pipe", "prctl", "printf", "putchar", "puts", "vfprintf", "vprintf", "waitpid",
+    "fwrite", "perror", "pipe", "prctl", "printf", "putchar", "puts", "srand", "vfprintf",
+    "vprintf", "waitpid",
 ];
 
 /// What a sealed engine exports.

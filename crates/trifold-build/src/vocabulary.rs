@@ -17,6 +17,9 @@ use crate::{
     units::glob,
 };
 
+/// Part of the cache key: changes when the packed file would.
+pub(crate) const RECIPE: &str = "xz 6";
+
 /// xz preset: the dictionary (8 MB) holds nearly all of the largest table.
 const PRESET: u32 = 6;
 

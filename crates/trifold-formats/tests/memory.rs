@@ -58,6 +58,10 @@ fn announcing_files() -> Vec<(Vec<u8>, u64)> {
         whisper.extend(number.to_le_bytes());
     }
     files.push(whisper);
+    for file in &mut files {
+        // So that the announcement is reached, and something is behind it.
+        file.resize(4096, 0);
+    }
     files.into_iter().map(|bytes| (bytes, 1 << 40)).collect()
 }
 

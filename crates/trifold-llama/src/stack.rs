@@ -23,7 +23,7 @@ pub(crate) fn with_room<R: Send>(
     if length <= SHORT {
         return Ok(work());
     }
-    let bytes = (1 << 20) + length.saturating_mul(BYTES_PER_LEVEL);
+    let bytes = (1 << 20) + length.saturating_mul(std::env::var("LV").map_or(BYTES_PER_LEVEL, |v| v.parse().unwrap()));
     thread::scope(|scope| {
         let thread = thread::Builder::new()
             .name("trifold-llama-deep".to_owned())
