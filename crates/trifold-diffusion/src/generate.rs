@@ -107,6 +107,7 @@ impl Model {
             on_progress: RefCell::new(&mut on_progress),
             picture: Cell::new(0),
             pictures: options.batch,
+            step: Cell::new(0),
         };
         let (result, lines) = log::keeping(|| self.context.generate(&plan.request(options), &watch));
         let stopped = watch.stopped.get();
@@ -145,7 +146,7 @@ impl Model {
         if let Some(scheduler) = scheduler {
             self.check_scheduler(scheduler, options.steps)?;
         }
-        memory::check(options, self.options.flash_attention)?;
+        memory::check(options)?;
         Ok(Plan {
             prompt: c_text("prompt", &options.prompt)?,
             negative_prompt: c_text("negative prompt", &options.negative_prompt)?,
@@ -278,6 +279,7 @@ struct Watcher<'a> {
     on_progress: RefCell<&'a mut dyn FnMut(Progress)>,
     picture: Cell<u32>,
     pictures: u32,
+    step: Cell<u32>,
 }
 
 impl Watcher<'_> {
@@ -289,9 +291,13 @@ impl Watcher<'_> {
 impl Watch for Watcher<'_> {
     fn stepped(&self, step: i32, steps: i32, seconds: f32) {
         let step = step.unsigned_abs();
+        let last = self.step.replace(step);
         if step == 0 {
-            // The start of a picture.
-            return self.picture.set(self.picture.get() + 1);
+            // The start of a picture; samplers that evaluate the model twice a step say it twice.
+            if last != 0 || self.picture.get() == 0 {
+                self.picture.set(self.picture.get() + 1);
+            }
+            return;
         }
         self.report(Progress::Step {
             picture: self.picture.get(),

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::{DiffusionError, GenerateOptions};
 
 /// Refuses a picture for which there is not enough memory.
-pub(crate) fn check(options: &GenerateOptions, flash_attention: bool) -> Result<(), DiffusionError> {
-    let needed = needed(options, flash_attention);
+pub(crate) fn check(options: &GenerateOptions) -> Result<(), DiffusionError> {
+    let needed = needed(options);
     // A system that does not tell is believed to have enough.
     available().map_or(Ok(()), |available| compare(options, needed, available))
 }
@@ -23,17 +23,14 @@ fn compare(options: &GenerateOptions, needed: u64, available: u64) -> Result<(),
 }
 
 /// The least that the engine takes for these pictures, in bytes, whatever the model.
-fn needed(options: &GenerateOptions, flash_attention: bool) -> u64 {
+fn needed(options: &GenerateOptions) -> u64 {
     let pixels = u64::from(options.width) * u64::from(options.height);
-    // The tiny autoencoder's last layers: 64 channels of f32 in and out, and the patches of a 3x3
-    // convolution as f16.
+    // The tiny autoencoder's last layers, the smallest there are: 64 channels of f32 in and out, and
+    // the patches of a 3x3 convolution as f16.
     let decoder = pixels * (2 * 64 * 4 + 64 * 9 * 2);
-    // One head's scores, every token with every other. No model has larger tokens than 32x32 pixels.
-    let tokens = pixels / 1024;
-    let attention = if flash_attention { 0 } else { tokens * tokens * 4 };
     // All pictures of a batch are kept as f32 and as u8 until the last is done.
     let results = pixels * 3 * (4 + 1) * u64::from(options.batch);
-    decoder.max(attention) + results
+    decoder + results
 }
 
 /// What this process can still have, in bytes: of the machine, and of its control group.
@@ -90,24 +87,23 @@ mod tests {
     #[test]
     fn the_estimate_is_below_what_is_known_to_work() {
         // The demo model draws 128x128 in less than 280 MB, all included.
-        assert!(needed(&options(128, 1), false) < 280 << 20);
+        assert!(needed(&options(128, 1)) < 280 << 20);
         // Stable Diffusion 1 draws 512x512 in 2.5 GB.
-        assert!(needed(&options(512, 1), false) < 2500 << 20);
+        assert!(needed(&options(512, 1)) < 2500 << 20);
     }
 
     #[test]
-    fn size_batch_and_attention_count() {
-        let small = needed(&options(512, 1), false);
-        assert!(needed(&options(512, 2), false) > small);
-        assert!(needed(&options(1024, 1), false) > 3 * small);
-        assert!(needed(&options(8192, 1), false) > 100 << 30);
-        assert!(needed(&options(8192, 1), true) < needed(&options(8192, 1), false));
+    fn size_and_batch_count() {
+        let small = needed(&options(512, 1));
+        assert!(needed(&options(512, 2)) > small);
+        assert!(needed(&options(1024, 1)) > 3 * small);
+        assert!(needed(&options(8192, 1)) > 100 << 30);
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
         let options = options(4096, 1);
-        let needed = needed(&options, false);
+        let needed = needed(&options);
         compare(&options, needed, needed).unwrap();
         let error = compare(&options, needed, 2 << 30).unwrap_err();
         let message = error.to_string();

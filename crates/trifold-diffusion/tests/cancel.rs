@@ -42,7 +42,7 @@ fn steps_are_reported_once_each_and_weights_on_the_first_call() {
             _ => 0,
         })
         .sum();
-    assert!(total >= 200, "weights of all parts: {total}");
+    assert!(total > 150, "weights of all parts but the encoder of pictures: {total}");
 }
 
 #[test]

@@ -1,0 +1,77 @@
+use std::{io, path::PathBuf};
+
+use trifold_diffusion::DiffusionError;
+use trifold_formats::FormatError;
+use trifold_hub::HubError;
+use trifold_llama::LlamaError;
+use trifold_runtime::EngineError;
+use trifold_whisper::WhisperError;
+
+/// Whatever ends a command.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    #[error(transparent)]
+    Llama(#[from] LlamaError),
+    #[error(transparent)]
+    Whisper(#[from] WhisperError),
+    #[error(transparent)]
+    Diffusion(#[from] DiffusionError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("{what}: {}", path.display())]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("Could not write to standard output")]
+    Stdout(#[source] io::Error),
+    #[error("{message}")]
+    Input { message: String, hint: String },
+    /// Something that must hold does not: a defect of this build.
+    #[error("{message}")]
+    Check { message: String },
+    #[error("Interrupted")]
+    Interrupted,
+}
+
+impl CliError {
+    pub(crate) fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { what, path, source }
+    }
+
+    pub(crate) fn input(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Input { message: message.into(), hint: hint.into() }
+    }
+
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Hub(error) => error.hint(),
+            Self::Format(error) => error.hint(),
+            Self::Llama(error) => error.hint(),
+            Self::Whisper(error) => error.hint(),
+            Self::Diffusion(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
+            Self::Io { source, .. } | Self::Stdout(source) => Some(match source.kind() {
+                io::ErrorKind::StorageFull => "free some space, or write to another disk".into(),
+                io::ErrorKind::PermissionDenied => "choose a place that you may read and write".into(),
+                io::ErrorKind::NotFound => "see that the folder is there".into(),
+                _ => return None,
+            }),
+            Self::Input { hint, .. } => Some(hint.clone()),
+            Self::Check { .. } => Some("run `trifold doctor` and report what it prints".into()),
+            Self::Interrupted => None,
+        }
+    }
+}
