@@ -63,6 +63,8 @@ pub struct Ggml {
     pub kernels_defines: Vec<String>,
     /// Include folders for `kernels`.
     pub kernels_includes: Vec<String>,
+    /// The file of `kernels` whose threads spin while they wait.
+    pub kernels_spin: String,
     /// Patterns of the symbols that a kernels object shows to the rest of its engine.
     pub kernels_keep: Vec<String>,
 }

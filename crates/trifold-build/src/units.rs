@@ -166,9 +166,17 @@ impl Planner<'_> {
         for flag in &level.flags {
             flags.plain(flag);
         }
+        let relax = ("relax.h".to_owned(), include_str!("../shim/relax.h").to_owned());
+        let folder = self.generate("relax", &[relax])?;
+        let mut spin_flags = Flags { flags: flags.flags.clone(), key: flags.key.clone() };
+        spin_flags.generated(&folder);
+        spin_flags.plain("-includerelax.h");
         // Revisions differ in what they have; a folder that is not there is no error.
         Ok(self.files(&ggml.ggml, &parts.kernels, &[])?
-            .map(|file| job_of(&flags, ggml, file, false))
+            .map(|file| {
+                let flags = if file == parts.kernels_spin { &spin_flags } else { &flags };
+                job_of(flags, ggml, file, false)
+            })
             .collect())
     }
 

@@ -20,17 +20,20 @@ struct Cli {
     command: Command,
 
     /// Print the result as JSON.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = HEADING)]
     json: bool,
 
     /// Show no progress and no notes.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = HEADING)]
     quiet: bool,
 
     /// Show what the engines log; twice for all of it.
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = HEADING)]
     verbose: u8,
 }
+
+/// Apart from the options of a command, which would otherwise stand between them.
+const HEADING: &str = "Output";
 
 const EXAMPLES: &str = "\
 Examples:

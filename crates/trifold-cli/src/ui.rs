@@ -50,6 +50,19 @@ impl Ui {
         self.line(&text)
     }
 
+    /// Prints a result as one line of JSON, for a stream of them.
+    pub(crate) fn print_json_line(&self, value: &impl Serialize) -> Result<(), CliError> {
+        let text = serde_json::to_string(value).map_err(|error| CliError::Stdout(error.into()))?;
+        self.line(&text)
+    }
+
+    /// Asks for a line. It is not part of the result, so that answers can go to a file.
+    #[expect(clippy::unused_self, reason = "all output goes through here")]
+    pub(crate) fn prompt(&self, text: &str) {
+        let mut out = anstream::stderr().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
     /// Tells something that is not part of the result.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
@@ -116,5 +129,11 @@ pub(crate) fn log_to_stderr(verbose: u8) {
         _ => "debug,trifold::engine=trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().init();
+    let colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colours)
+        .without_time()
+        .init();
 }

@@ -10,15 +10,17 @@
 
 use std::ffi::c_char;
 
-use trifold_runtime::{Engine, guard::LogFn};
 pub use trifold_runtime::EngineError;
+use trifold_runtime::{Engine, guard::LogFn};
 
 #[allow(warnings, clippy::all, clippy::pedantic)] // generated from C headers
+#[rustfmt::skip]
 mod bindings;
+#[allow(unused_imports, clippy::wildcard_imports)] // generated for whatever the bindings name
+#[rustfmt::skip]
+mod guarded;
 mod vocabulary;
 mod watch;
-#[allow(unused_imports, clippy::wildcard_imports)] // generated for whatever the bindings name
-mod guarded;
 
 /// The C functions and types, unguarded.
 pub mod raw {
@@ -28,8 +30,12 @@ pub use guarded::*;
 pub use watch::{Watch, watch};
 
 /// stable-diffusion.cpp: entered only after a look at the CPU.
-pub static ENGINE: Engine =
-    Engine::new("stable-diffusion.cpp", env!("TRIFOLD_CPU_LEVEL"), env!("TRIFOLD_CPU_FEATURES"), start);
+pub static ENGINE: Engine = Engine::new(
+    "stable-diffusion.cpp",
+    env!("TRIFOLD_CPU_LEVEL"),
+    env!("TRIFOLD_CPU_FEATURES"),
+    start,
+);
 
 /// `aligned` or `pinned`: which ggml the engine was compiled against.
 pub const GGML_MODE: &str = env!("TRIFOLD_MODE");

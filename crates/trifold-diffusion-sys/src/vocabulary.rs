@@ -16,14 +16,20 @@ static PACKED: &[u8] = &[];
 static LAST: Mutex<Option<(String, Vec<u8>)>> = Mutex::new(None);
 
 /// `unpack_fn` of the shim: returns the size, and fills `out` unless it is null. 0 is a failure.
-pub(crate) unsafe extern "C" fn unpack(name: *const c_char, out: *mut u8, capacity: usize) -> usize {
+pub(crate) unsafe extern "C" fn unpack(
+    name: *const c_char,
+    out: *mut u8,
+    capacity: usize,
+) -> usize {
     // SAFETY: the shim passes a literal.
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if last.as_ref().is_none_or(|(unpacked, _)| *unpacked != name) {
         *last = find(&name).map(|bytes| (name.clone().into_owned(), bytes));
     }
-    let Some((_, bytes)) = last.as_ref() else { return 0 };
+    let Some((_, bytes)) = last.as_ref() else {
+        return 0;
+    };
     let size = bytes.len();
     if !out.is_null() && size <= capacity {
         // SAFETY: `out` has room for `capacity` bytes, says the shim, and `size` is not more.
@@ -49,6 +55,7 @@ type Entry = (String, usize, usize, usize);
 
 fn split(packed: &[u8]) -> Option<(Vec<Entry>, &[u8])> {
     let (length, rest) = packed.split_first_chunk::<4>()?;
-    let (index, streams) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    let (index, streams) =
+        rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
     Some((serde_json::from_slice(index).ok()?, streams))
 }

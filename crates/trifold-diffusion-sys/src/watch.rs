@@ -31,7 +31,10 @@ pub trait Watch {
 /// nothing, or fails the check that something came out. A panic in `watch` stops the call and goes
 /// on when it has returned.
 pub fn watch<R>(watch: &dyn Watch, call: impl FnOnce() -> R) -> R {
-    let scope = Scope { watch, panic: Cell::new(None) };
+    let scope = Scope {
+        watch,
+        panic: Cell::new(None),
+    };
     let result = {
         let _reset = Reset(CURRENT.replace(Some((&raw const scope).cast())));
         call()
@@ -95,7 +98,9 @@ extern "C" fn on_threads() -> i32 {
 /// Asks the watch of this thread, if there is one. Panics must not unwind through the engine: they
 /// stay here until the call has returned.
 fn ask<R>(nobody: R, panicked: R, question: impl FnOnce(&dyn Watch) -> R) -> R {
-    let Some(scope) = CURRENT.get() else { return nobody };
+    let Some(scope) = CURRENT.get() else {
+        return nobody;
+    };
     // SAFETY: `watch` put the pointer there and takes it away before its scope ends, and this runs
     // on the same thread in between.
     let scope = unsafe { &*scope };
@@ -151,8 +156,14 @@ mod tests {
 
     #[test]
     fn scopes_nest_and_end() {
-        let outer = Counting { steps: Cell::new(0), panics_at: -1 };
-        let inner = Counting { steps: Cell::new(0), panics_at: -1 };
+        let outer = Counting {
+            steps: Cell::new(0),
+            panics_at: -1,
+        };
+        let inner = Counting {
+            steps: Cell::new(0),
+            panics_at: -1,
+        };
         watch(&outer, || {
             assert_eq!(on_threads(), 3);
             assert_eq!(watch(&inner, || run(5)), 2);
@@ -164,10 +175,16 @@ mod tests {
 
     #[test]
     fn a_panic_stops_the_call_and_goes_on_after_it() {
-        let counting = Counting { steps: Cell::new(0), panics_at: 2 };
+        let counting = Counting {
+            steps: Cell::new(0),
+            panics_at: 2,
+        };
         let mut done = 0;
         let result = panic::catch_unwind(AssertUnwindSafe(|| watch(&counting, || done = run(5))));
-        assert_eq!(result.unwrap_err().downcast_ref::<String>().unwrap(), "step 2");
+        assert_eq!(
+            result.unwrap_err().downcast_ref::<String>().unwrap(),
+            "step 2"
+        );
         assert_eq!((done, counting.steps.get()), (1, 1));
         assert_eq!(run(5), 5);
     }

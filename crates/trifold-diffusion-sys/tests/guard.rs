@@ -6,12 +6,20 @@ use std::{ffi::CString, mem::MaybeUninit, ptr};
 
 use trifold_diffusion_sys::{self as sys, EngineError, raw};
 
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/picture/trifold-picture.gguf");
+const MODEL: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../models/picture/trifold-picture.gguf"
+);
 
 /// A picture of one channel: the engine asserts that there are three.
 fn failing_assertion() -> Result<bool, EngineError> {
     let mut data = [0; 64];
-    let image = raw::sd_image_t { width: 8, height: 8, channel: 1, data: data.as_mut_ptr() };
+    let image = raw::sd_image_t {
+        width: 8,
+        height: 8,
+        channel: 1,
+        data: data.as_mut_ptr(),
+    };
     // SAFETY: the picture has the size that it says.
     unsafe { sys::preprocess_canny(image, 0.5, 0.5, 0.5, 0.5, false) }
 }
@@ -25,7 +33,12 @@ fn thrown_exception() -> Result<*mut raw::upscaler_ctx_t, EngineError> {
 /// A picture of 2^60 pixels: the engine allocates before it looks at the data.
 fn failing_allocation() -> Result<bool, EngineError> {
     let mut data = [0; 3];
-    let image = raw::sd_image_t { width: 1 << 30, height: 1 << 28, channel: 3, data: data.as_mut_ptr() };
+    let image = raw::sd_image_t {
+        width: 1 << 30,
+        height: 1 << 28,
+        channel: 3,
+        data: data.as_mut_ptr(),
+    };
     // SAFETY: the allocation fails, so that the picture is not read.
     unsafe { sys::preprocess_canny(image, 0.5, 0.5, 0.5, 0.5, false) }
 }
@@ -82,12 +95,27 @@ impl Drop for Context {
 #[test]
 fn a_failed_assertion_is_an_error_that_poisons() {
     let error = failing_assertion().unwrap_err();
-    assert!(matches!(error, EngineError::Assertion { engine: "stable-diffusion.cpp", .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            EngineError::Assertion {
+                engine: "stable-diffusion.cpp",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
     assert!(error.poisons());
     let message = error.to_string();
-    assert!(message.contains("GGML_ASSERT(rgb_img.shape()[2] >= 3) failed"), "{message}");
+    assert!(
+        message.contains("GGML_ASSERT(rgb_img.shape()[2] >= 3) failed"),
+        "{message}"
+    );
     // Not where the source lay when it was compiled.
-    assert!(message.contains(" diffusion/src/runtime/preprocessing.hpp:"), "{message}");
+    assert!(
+        message.contains(" diffusion/src/runtime/preprocessing.hpp:"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -136,5 +164,8 @@ fn a_missing_model_is_null_and_its_words_are_kept() {
         }
     });
     assert!(context.is_null());
-    assert!(lines.iter().any(|line| line.contains("no/such/model.gguf")), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.contains("no/such/model.gguf")),
+        "{lines:?}"
+    );
 }

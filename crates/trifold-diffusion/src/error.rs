@@ -104,6 +104,10 @@ pub enum DiffusionError {
         source: io::Error,
     },
 
+    /// The engine's thread could not be started.
+    #[error("Failed to start a thread for the picture engine")]
+    Thread(#[source] io::Error),
+
     /// A sampler or scheduler of this name does not exist.
     #[error("Unknown {what}: {name} (known: {})", known.join(", "))]
     UnknownName {
@@ -145,6 +149,7 @@ impl DiffusionError {
                 io::ErrorKind::StorageFull => "Free some space on that disk, or choose another.",
                 _ => return None,
             },
+            Self::Thread(_) => "Stop other programs: this system has no threads or memory left.",
             Self::UnknownName { .. } => {
                 "Use one of the known names, or leave it out for the model's default."
             }
@@ -190,8 +195,15 @@ impl fmt::Display for Failure {
             Self::Error(error) => error.fmt(f),
             Self::Nothing(lines) if lines.is_empty() => f.write_str("The engine does not say why"),
             Self::Nothing(lines) => f.write_str(&lines.join("; ")),
-            Self::Size { width, height, channels } => {
-                write!(f, "The engine made a picture of {width}x{height} with {channels} channels")
+            Self::Size {
+                width,
+                height,
+                channels,
+            } => {
+                write!(
+                    f,
+                    "The engine made a picture of {width}x{height} with {channels} channels"
+                )
             }
         }
     }

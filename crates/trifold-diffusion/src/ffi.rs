@@ -51,7 +51,9 @@ unsafe fn owned(text: *const c_char) -> String {
         return String::new();
     }
     // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// What a context is made of.
@@ -102,7 +104,10 @@ impl Context {
         let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: all texts live until the end of this function, and the engine copies them.
         let context = unsafe { sys::new_sd_ctx(&raw const raw_params)? };
-        Ok(NonNull::new(context).map(|raw| Self { raw, poisoned: false }))
+        Ok(NonNull::new(context).map(|raw| Self {
+            raw,
+            poisoned: false,
+        }))
     }
 
     /// Whether the model makes single pictures.
@@ -118,7 +123,10 @@ impl Context {
     }
 
     /// The scheduler that the engine uses by default, as above.
-    pub(crate) fn default_scheduler(&self, sampler: Sampler) -> Result<Option<Scheduler>, EngineError> {
+    pub(crate) fn default_scheduler(
+        &self,
+        sampler: Sampler,
+    ) -> Result<Option<Scheduler>, EngineError> {
         // SAFETY: the context is alive.
         unsafe { sys::sd_get_default_scheduler(self.raw.as_ptr(), sampler.to_raw()) }
             .map(Scheduler::from_raw)
@@ -143,7 +151,10 @@ impl Context {
             // lives as long as `request`, and the engine does not write to it.
             let images = unsafe { sys::generate_image(self.raw.as_ptr(), &raw const params) }?;
             // Owned here already, so that it is freed if a panic in `watch` goes on.
-            Ok::<_, EngineError>(NonNull::new(images).map(|raw| Images { raw, count: params.batch_count }))
+            Ok::<_, EngineError>(NonNull::new(images).map(|raw| Images {
+                raw,
+                count: params.batch_count,
+            }))
         })?;
         Ok(images.map(|images| images.copy()))
     }
@@ -231,7 +242,10 @@ impl Request<'_> {
             params.clip_skip = clip_skip;
         }
         if let Some(init) = &self.init {
-            assert_eq!(init.rgb8.len() as u64, u64::from(init.width) * u64::from(init.height) * 3);
+            assert_eq!(
+                init.rgb8.len() as u64,
+                u64::from(init.width) * u64::from(init.height) * 3
+            );
             params.init_image = raw::sd_image_t {
                 width: init.width,
                 height: init.height,
@@ -270,14 +284,23 @@ impl Images {
 
 fn copy_image(image: &raw::sd_image_t) -> Image {
     let size = u64::from(image.width) * u64::from(image.height) * u64::from(image.channel);
-    let size = if image.data.is_null() { 0 } else { usize::try_from(size).unwrap_or(0) };
+    let size = if image.data.is_null() {
+        0
+    } else {
+        usize::try_from(size).unwrap_or(0)
+    };
     let data = if size == 0 {
         Vec::new()
     } else {
         // SAFETY: the engine allocated this many bytes for the picture and filled them in.
         unsafe { std::slice::from_raw_parts(image.data, size) }.to_vec()
     };
-    Image { width: image.width, height: image.height, channels: image.channel, data }
+    Image {
+        width: image.width,
+        height: image.height,
+        channels: image.channel,
+        data,
+    }
 }
 
 impl Drop for Images {

@@ -1,14 +1,11 @@
-use std::{
-    cell::{Cell, RefCell},
-    ffi::CString,
-    time::Duration,
-};
+use std::{cell::Cell, ffi::CString, sync::mpsc, thread, time::Duration};
 
 use trifold_diffusion_sys::Watch;
 use trifold_runtime::{CancelToken, EngineError, log, threads};
 
 use crate::{
     DiffusionError, Failure, GenerateOptions, Model, Parameters, Picture, Sampler, Scheduler,
+    engine_thread,
     ffi::{Image, Init, Request},
     memory,
     options::invalid,
@@ -67,9 +64,9 @@ impl Model {
 
     /// Draws like [`Model::generate`], reports progress, and stops when `cancel` says so.
     ///
-    /// `on_progress` is called on this thread. A cancelled drawing ends within milliseconds, except
-    /// while weights are read; the pictures of the batch that were done are lost. The model can be
-    /// used again.
+    /// `on_progress` is called on this thread, while the engine goes on with its own. A cancelled
+    /// drawing ends within milliseconds, except while weights are read; the pictures of the batch that
+    /// were done are lost. The model can be used again.
     ///
     /// ```
     /// # use trifold_diffusion::{GenerateOptions, Model};
@@ -100,17 +97,28 @@ impl Model {
             return Err(DiffusionError::Cancelled);
         }
         let lease = threads::lease(self.options.threads);
-        let watch = Watcher {
-            cancel,
-            stopped: Cell::new(false),
-            threads: lease.count_i32(),
-            on_progress: RefCell::new(&mut on_progress),
-            picture: Cell::new(0),
-            pictures: options.batch,
-            step: Cell::new(0),
+        let (events, received) = mpsc::channel();
+        let abandoned = CancelToken::new();
+        let request = plan.request(options);
+        let draw = || {
+            let watch = Watcher {
+                cancel: [cancel, &abandoned],
+                stopped: Cell::new(false),
+                threads: lease.count_i32(),
+                events,
+                pictures: options.batch,
+                picture: Cell::new(0),
+                step: Cell::new(0),
+            };
+            let (result, lines) = log::keeping(|| self.context.generate(&request, &watch));
+            (result, lines, watch.stopped.get())
         };
-        let (result, lines) = log::keeping(|| self.context.generate(&plan.request(options), &watch));
-        let stopped = watch.stopped.get();
+        let report = || {
+            let _abandon = OnPanic(&abandoned);
+            received.into_iter().for_each(&mut on_progress);
+        };
+        let (result, lines, stopped) =
+            engine_thread::run(draw, report).map_err(DiffusionError::Thread)?;
         match result {
             Ok(Some(images)) => self.pictures(options, &plan, images),
             Ok(None) if stopped => Err(DiffusionError::Cancelled),
@@ -131,7 +139,11 @@ impl Model {
         let step = self.traits.size_step;
         for (option, size) in [("width", options.width), ("height", options.height)] {
             if size % step != 0 {
-                return Err(invalid(option, size, format!("a multiple of {step} for this model")));
+                return Err(invalid(
+                    option,
+                    size,
+                    format!("a multiple of {step} for this model"),
+                ));
             }
         }
         let sampler = match options.sampler {
@@ -158,11 +170,19 @@ impl Model {
 
     fn check_scheduler(&self, scheduler: Scheduler, steps: u32) -> Result<(), DiffusionError> {
         if scheduler == Scheduler::Ays && !self.traits.takes_ays {
-            return Err(invalid("scheduler", scheduler, "another for this model: this one is for SD 1 and XL"));
+            return Err(invalid(
+                "scheduler",
+                scheduler,
+                "another for this model: this one is for SD 1 and XL",
+            ));
         }
         let min = scheduler.min_steps();
         if steps < min {
-            return Err(invalid("steps", steps, format!("at least {min} for the scheduler {scheduler}")));
+            return Err(invalid(
+                "steps",
+                steps,
+                format!("at least {min} for the scheduler {scheduler}"),
+            ));
         }
         Ok(())
     }
@@ -178,8 +198,17 @@ impl Model {
             is_whole && (image.width, image.height) == (options.width, options.height)
         };
         if let Some(image) = images.iter().find(|image| !check(image)) {
-            let Image { width, height, channels, .. } = image;
-            return Err(self.failed(Failure::Size { width: *width, height: *height, channels: *channels }));
+            let Image {
+                width,
+                height,
+                channels,
+                ..
+            } = image;
+            return Err(self.failed(Failure::Size {
+                width: *width,
+                height: *height,
+                channels: *channels,
+            }));
         }
         let pictures = (plan.seed..).zip(images).map(|(seed, image)| Picture {
             width: image.width,
@@ -221,7 +250,10 @@ impl Model {
     }
 
     fn failed(&self, source: Failure) -> DiffusionError {
-        DiffusionError::Generate { model: self.path.clone(), source }
+        DiffusionError::Generate {
+            model: self.path.clone(),
+            source,
+        }
     }
 }
 
@@ -270,21 +302,34 @@ impl Plan {
     }
 }
 
-/// Sees to one drawing.
+/// Cancels when a panic drops it.
+struct OnPanic<'a>(&'a CancelToken);
+
+impl Drop for OnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.cancel();
+        }
+    }
+}
+
+/// Sees to one drawing, on the engine's thread.
 struct Watcher<'a> {
-    cancel: &'a CancelToken,
+    cancel: [&'a CancelToken; 2],
     /// Whether the engine was told to stop.
     stopped: Cell<bool>,
     threads: i32,
-    on_progress: RefCell<&'a mut dyn FnMut(Progress)>,
-    picture: Cell<u32>,
+    events: mpsc::Sender<Progress>,
     pictures: u32,
+    /// The picture and its step that the engine is at.
+    picture: Cell<u32>,
     step: Cell<u32>,
 }
 
 impl Watcher<'_> {
     fn report(&self, progress: Progress) {
-        (self.on_progress.borrow_mut())(progress);
+        // Nobody listens any more after a panic there; the engine is about to be stopped.
+        let _ = self.events.send(progress);
     }
 }
 
@@ -309,11 +354,14 @@ impl Watch for Watcher<'_> {
     }
 
     fn loaded(&self, done: i32, total: i32) {
-        self.report(Progress::Weights { done: done.unsigned_abs(), total: total.unsigned_abs() });
+        self.report(Progress::Weights {
+            done: done.unsigned_abs(),
+            total: total.unsigned_abs(),
+        });
     }
 
     fn is_cancelled(&self) -> bool {
-        let cancelled = self.cancel.is_cancelled();
+        let cancelled = self.cancel.iter().any(|token| token.is_cancelled());
         if cancelled {
             self.stopped.set(true);
         }

@@ -33,6 +33,7 @@
 //! The engine logs to `tracing`; nothing is printed. Models are independent of each other: several
 //! can draw at once, on threads of their own.
 
+mod engine_thread;
 mod error;
 mod ffi;
 mod generate;

@@ -3,7 +3,7 @@
 //! Linux grants memory that it does not have, and then ends the process that uses it. So a picture
 //! that cannot possibly fit is refused beforehand.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::{DiffusionError, GenerateOptions};
 
@@ -19,7 +19,12 @@ fn compare(options: &GenerateOptions, needed: u64, available: u64) -> Result<(),
         return Ok(());
     }
     let GenerateOptions { width, height, .. } = *options;
-    Err(DiffusionError::Memory { width, height, needed, available })
+    Err(DiffusionError::Memory {
+        width,
+        height,
+        needed,
+        available,
+    })
 }
 
 /// The least that the engine takes for these pictures, in bytes, whatever the model.
@@ -56,13 +61,17 @@ fn group_available() -> Option<u64> {
     root.join(own)
         .ancestors()
         .take_while(|folder| folder.starts_with(root))
-        .filter_map(|folder| remainder(folder.to_owned()))
+        .filter_map(remainder)
         .min()
 }
 
-fn remainder(group: PathBuf) -> Option<u64> {
+fn remainder(group: &Path) -> Option<u64> {
     let number = |name: &str| -> Option<u64> {
-        fs_err::read_to_string(group.join(name)).ok()?.trim().parse().ok()
+        fs_err::read_to_string(group.join(name))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     };
     // No limit reads "max", which is no number. Cache is given back when it is needed.
     let stat = fs_err::read_to_string(group.join("memory.stat")).unwrap_or_default();
@@ -107,7 +116,10 @@ mod tests {
         compare(&options, needed, needed).unwrap();
         let error = compare(&options, needed, 2 << 30).unwrap_err();
         let message = error.to_string();
-        assert!(message.starts_with("Not enough memory for a picture of 4096x4096 (expected at least "), "{message}");
+        assert!(
+            message.starts_with("Not enough memory for a picture of 4096x4096 (expected at least "),
+            "{message}"
+        );
         assert!(message.ends_with(" MiB, found 2048 MiB)"), "{message}");
         assert!(error.hint().unwrap().contains("smaller"));
     }

@@ -9,7 +9,7 @@ use trifold_formats::{FormatError, ModelFile};
 use trifold_runtime::{log, threads};
 
 use crate::{
-    DiffusionError, Failure, ModelOptions, Part, Sampler, Scheduler,
+    DiffusionError, Failure, ModelOptions, Part, Sampler, Scheduler, engine_thread,
     ffi::{Context, ContextParams},
     traits::Traits,
 };
@@ -56,7 +56,11 @@ impl Model {
     pub fn load_with(options: &ModelOptions) -> Result<Self, DiffusionError> {
         let path = options.main_file().ok_or(DiffusionError::NoModel)?.clone();
         let mut options = options.clone();
-        let model = options.model.as_ref().map(trifold_formats::check_picture_model).transpose()?;
+        let model = options
+            .model
+            .as_ref()
+            .map(trifold_formats::check_picture_model)
+            .transpose()?;
         let parts = options
             .parts
             .iter()
@@ -64,8 +68,13 @@ impl Model {
             .collect::<Result<Vec<_>, _>>()?;
 
         let traits = Traits::of(model.iter().chain(&parts));
-        let no_vae = !options.parts.contains_key(&Part::Vae) && !options.parts.contains_key(&Part::TinyVae);
-        if let Some(model) = options.model.clone().filter(|_| no_vae && traits.own_tiny_vae) {
+        let no_vae =
+            !options.parts.contains_key(&Part::Vae) && !options.parts.contains_key(&Part::TinyVae);
+        if let Some(model) = options
+            .model
+            .clone()
+            .filter(|_| no_vae && traits.own_tiny_vae)
+        {
             options.parts.insert(Part::TinyVae, model);
         }
 
@@ -73,7 +82,12 @@ impl Model {
         if !context.makes_pictures()? {
             return Err(DiffusionError::WrongKind { model: path });
         }
-        Ok(Self { context, options, traits, path })
+        Ok(Self {
+            context,
+            options,
+            traits,
+            path,
+        })
     }
 
     /// The file that the model was loaded from; of a model in parts, that of the diffusion model.
@@ -101,14 +115,19 @@ impl Model {
     /// Errs after a failure that left the engine in an unknown state.
     pub(crate) fn check_usable(&self) -> Result<(), DiffusionError> {
         if self.context.is_poisoned() {
-            return Err(DiffusionError::Poisoned { model: self.path.clone() });
+            return Err(DiffusionError::Poisoned {
+                model: self.path.clone(),
+            });
         }
         Ok(())
     }
 }
 
 fn load_context(options: &ModelOptions, path: &Path) -> Result<Context, DiffusionError> {
-    let failed = |source| DiffusionError::Load { model: path.to_owned(), source };
+    let failed = |source| DiffusionError::Load {
+        model: path.to_owned(),
+        source,
+    };
     let params = ContextParams {
         model: options.model.as_deref().map(c_path).transpose()?,
         parts: options
@@ -120,7 +139,8 @@ fn load_context(options: &ModelOptions, path: &Path) -> Result<Context, Diffusio
         mmap: options.mmap,
         flash_attention: options.flash_attention,
     };
-    let (result, lines) = log::keeping(|| Context::load(&params));
+    let (result, lines) = engine_thread::run(|| log::keeping(|| Context::load(&params)), || {})
+        .map_err(DiffusionError::Thread)?;
     match result {
         Ok(Some(context)) => Ok(context),
         Ok(None) => Err(failed(Failure::Nothing(lines))),
@@ -131,9 +151,10 @@ fn load_context(options: &ModelOptions, path: &Path) -> Result<Context, Diffusio
 /// A text encoder may be a text model; everything else is part of a picture model.
 fn check_part(part: Part, path: &Path) -> Result<ModelFile, FormatError> {
     let file = ModelFile::open(path)?;
-    match file.check_picture() {
-        Err(FormatError::WrongKind { .. }) if is_text_encoder(part) => file.check_text()?,
-        result => result?,
+    if is_text_encoder(part) {
+        file.check_picture_part()?;
+    } else {
+        file.check_picture()?;
     }
     Ok(file)
 }

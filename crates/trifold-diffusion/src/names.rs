@@ -167,7 +167,10 @@ mod tests {
 
     #[test]
     fn samplers_are_the_engines() {
-        assert_eq!(Sampler::ALL.len(), usize::try_from(raw::SAMPLE_METHOD_COUNT).unwrap());
+        assert_eq!(
+            Sampler::ALL.len(),
+            usize::try_from(raw::SAMPLE_METHOD_COUNT).unwrap()
+        );
         for sampler in Sampler::ALL {
             assert_eq!(ffi::sampler_name(sampler.to_raw()).unwrap(), sampler.name());
             assert_eq!(Sampler::from_raw(sampler.to_raw()), Some(*sampler));
@@ -178,9 +181,15 @@ mod tests {
 
     #[test]
     fn schedulers_are_the_engines() {
-        assert_eq!(Scheduler::ALL.len(), usize::try_from(raw::SCHEDULER_COUNT).unwrap());
+        assert_eq!(
+            Scheduler::ALL.len(),
+            usize::try_from(raw::SCHEDULER_COUNT).unwrap()
+        );
         for scheduler in Scheduler::ALL {
-            assert_eq!(ffi::scheduler_name(scheduler.to_raw()).unwrap(), scheduler.name());
+            assert_eq!(
+                ffi::scheduler_name(scheduler.to_raw()).unwrap(),
+                scheduler.name()
+            );
             assert_eq!(Scheduler::from_raw(scheduler.to_raw()), Some(*scheduler));
             assert_eq!(scheduler.name().parse::<Scheduler>().unwrap(), *scheduler);
         }
@@ -190,6 +199,9 @@ mod tests {
     #[test]
     fn unknown_names_list_the_known_ones() {
         let error = "Karras ".parse::<Scheduler>().unwrap_err().to_string();
-        assert!(error.starts_with("Unknown scheduler: Karras  (known: discrete, karras, "), "{error}");
+        assert!(
+            error.starts_with("Unknown scheduler: Karras  (known: discrete, karras, "),
+            "{error}"
+        );
     }
 }

@@ -44,12 +44,17 @@ pub struct ModelOptions {
 impl ModelOptions {
     /// A model in one file.
     pub fn new(model: impl Into<PathBuf>) -> Self {
-        Self { model: Some(model.into()), ..Self::default() }
+        Self {
+            model: Some(model.into()),
+            ..Self::default()
+        }
     }
 
     /// The file to name in messages: the model itself, or the first of its parts.
     pub(crate) fn main_file(&self) -> Option<&PathBuf> {
-        self.model.as_ref().or_else(|| self.parts.get(&Part::Diffusion))
+        self.model
+            .as_ref()
+            .or_else(|| self.parts.get(&Part::Diffusion))
     }
 }
 
@@ -185,12 +190,22 @@ pub struct InitPicture {
 impl InitPicture {
     /// Starts from `rgb8`, rows from the top, three bytes a pixel.
     pub fn new(width: u32, height: u32, rgb8: Vec<u8>, strength: f32) -> Self {
-        Self { width, height, rgb8, strength }
+        Self {
+            width,
+            height,
+            rgb8,
+            strength,
+        }
     }
 
     /// Starts from a picture that was drawn before.
     pub fn from_picture(picture: &Picture, strength: f32) -> Self {
-        Self::new(picture.width, picture.height, picture.rgb8.clone(), strength)
+        Self::new(
+            picture.width,
+            picture.height,
+            picture.rgb8.clone(),
+            strength,
+        )
     }
 
     fn check(&self) -> Result<(), DiffusionError> {
@@ -241,7 +256,11 @@ impl Seed {
         match self {
             Self::Fixed(seed) if seed > Self::MAX - u64::from(batch - 1) => {
                 let last = Self::MAX - u64::from(batch - 1);
-                Err(invalid("seed", seed, format!("at most {last} for {batch} pictures")))
+                Err(invalid(
+                    "seed",
+                    seed,
+                    format!("at most {last} for {batch} pictures"),
+                ))
             }
             _ => Ok(()),
         }
@@ -275,7 +294,11 @@ impl FromStr for Seed {
         }
         match text.parse() {
             Ok(seed) if seed <= Self::MAX => Ok(Self::Fixed(seed)),
-            _ => Err(invalid("seed", text, format!("random, or 0 to {}", Self::MAX))),
+            _ => Err(invalid(
+                "seed",
+                text,
+                format!("random, or 0 to {}", Self::MAX),
+            )),
         }
     }
 }
@@ -287,7 +310,11 @@ fn check_text(option: &'static str, text: &str) -> Result<(), DiffusionError> {
     }
     match text.find('\0') {
         None => Ok(()),
-        Some(at) => Err(invalid(option, format!("a NUL at byte {at}"), "text without NUL")),
+        Some(at) => Err(invalid(
+            option,
+            format!("a NUL at byte {at}"),
+            "text without NUL",
+        )),
     }
 }
 
@@ -303,5 +330,9 @@ pub(crate) fn invalid(
     value: impl fmt::Display,
     expected: impl Into<String>,
 ) -> DiffusionError {
-    DiffusionError::Option { option, value: value.to_string(), expected: expected.into() }
+    DiffusionError::Option {
+        option,
+        value: value.to_string(),
+        expected: expected.into(),
+    }
 }

@@ -51,9 +51,15 @@ impl Parameters {
         };
         let (prompt, negative_prompt) = match prompts.strip_prefix(NEGATIVE) {
             Some(negative) => ("", negative),
-            None => prompts.split_once(&format!("\n{NEGATIVE}")).unwrap_or((prompts, "")),
+            None => prompts
+                .split_once(&format!("\n{NEGATIVE}"))
+                .unwrap_or((prompts, "")),
         };
-        Self { prompt: prompt.into(), negative_prompt: negative_prompt.into(), settings }
+        Self {
+            prompt: prompt.into(),
+            negative_prompt: negative_prompt.into(),
+            settings,
+        }
     }
 
     pub(crate) fn set(&mut self, name: &str, value: impl fmt::Display) {
@@ -156,7 +162,13 @@ mod tests {
         assert_eq!(Parameters::parse("only words").prompt, "only words");
         assert_eq!(Parameters::parse("Steps: 3").get("Steps"), Some("3"));
         let parameters = Parameters::parse("Negative prompt: red\nSteps: 3");
-        assert_eq!((parameters.prompt.as_str(), parameters.negative_prompt.as_str()), ("", "red"));
+        assert_eq!(
+            (
+                parameters.prompt.as_str(),
+                parameters.negative_prompt.as_str()
+            ),
+            ("", "red")
+        );
         assert_eq!(Parameters::parse(""), Parameters::default());
     }
 

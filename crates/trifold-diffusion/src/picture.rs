@@ -31,7 +31,11 @@ impl Picture {
             return None;
         }
         let index = u64::from(y) * u64::from(self.width) + u64::from(x);
-        self.rgb8.as_chunks().0.get(usize::try_from(index).ok()?).copied()
+        self.rgb8
+            .as_chunks()
+            .0
+            .get(usize::try_from(index).ok()?)
+            .copied()
     }
 
     /// The picture as a PNG file, with its parameters as text ([`read_png`] reads them back).
@@ -49,8 +53,10 @@ impl Picture {
     /// then renamed. A file of that name is replaced.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<(), DiffusionError> {
         let path = path.as_ref();
-        write_atomically(path, &self.png()?)
-            .map_err(|source| DiffusionError::Save { path: path.to_owned(), source })
+        write_atomically(path, &self.png()?).map_err(|source| DiffusionError::Save {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     fn write_png(&self, file: &mut Vec<u8>) -> Result<(), png::EncodingError> {
@@ -115,7 +121,10 @@ pub struct StoredPicture {
 /// ```
 pub fn read_png(path: impl AsRef<Path>) -> Result<StoredPicture, DiffusionError> {
     let path = path.as_ref();
-    read(path).map_err(|source| DiffusionError::Read { path: PathBuf::from(path), source })
+    read(path).map_err(|source| DiffusionError::Read {
+        path: PathBuf::from(path),
+        source,
+    })
 }
 
 fn read(path: &Path) -> Result<StoredPicture, png::DecodingError> {
@@ -123,22 +132,41 @@ fn read(path: &Path) -> Result<StoredPicture, png::DecodingError> {
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info()?;
     let too_large = || png::DecodingError::LimitsExceeded;
-    let size = reader.output_buffer_size().filter(|size| *size <= MAX_BYTES).ok_or_else(too_large)?;
+    let size = reader
+        .output_buffer_size()
+        .filter(|size| *size <= MAX_BYTES)
+        .ok_or_else(too_large)?;
     let mut data = vec![0; size];
     let frame = reader.next_frame(&mut data)?;
     data.truncate(frame.buffer_size());
     // Text may also come after the picture.
     reader.finish()?;
     let info = reader.info();
-    let latin_1 = info.uncompressed_latin1_text.iter().map(|chunk| (&chunk.keyword, Ok(chunk.text.clone())));
-    let packed = info.compressed_latin1_text.iter().map(|chunk| (&chunk.keyword, chunk.get_text()));
-    let utf_8 = info.utf8_text.iter().map(|chunk| (&chunk.keyword, chunk.get_text()));
-    let text = latin_1.chain(packed).chain(utf_8).find(|(keyword, _)| *keyword == PARAMETERS_KEY);
+    let latin_1 = info
+        .uncompressed_latin1_text
+        .iter()
+        .map(|chunk| (&chunk.keyword, Ok(chunk.text.clone())));
+    let packed = info
+        .compressed_latin1_text
+        .iter()
+        .map(|chunk| (&chunk.keyword, chunk.get_text()));
+    let utf_8 = info
+        .utf8_text
+        .iter()
+        .map(|chunk| (&chunk.keyword, chunk.get_text()));
+    let text = latin_1
+        .chain(packed)
+        .chain(utf_8)
+        .find(|(keyword, _)| *keyword == PARAMETERS_KEY);
     Ok(StoredPicture {
         width: frame.width,
         height: frame.height,
         rgb8: to_rgb(data, frame.color_type),
-        parameters: text.map(|(_, text)| text).transpose()?.as_deref().map(Parameters::parse),
+        parameters: text
+            .map(|(_, text)| text)
+            .transpose()?
+            .as_deref()
+            .map(Parameters::parse),
     })
 }
 
@@ -147,8 +175,18 @@ const MAX_BYTES: usize = 64 << 20;
 fn to_rgb(data: Vec<u8>, color: png::ColorType) -> Vec<u8> {
     match color {
         png::ColorType::Rgb | png::ColorType::Indexed => data,
-        png::ColorType::Rgba => data.as_chunks::<4>().0.iter().flat_map(|[r, g, b, _]| [*r, *g, *b]).collect(),
+        png::ColorType::Rgba => data
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .flat_map(|[r, g, b, _]| [*r, *g, *b])
+            .collect(),
         png::ColorType::Grayscale => data.into_iter().flat_map(|grey| [grey; 3]).collect(),
-        png::ColorType::GrayscaleAlpha => data.as_chunks::<2>().0.iter().flat_map(|[grey, _]| [*grey; 3]).collect(),
+        png::ColorType::GrayscaleAlpha => data
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .flat_map(|[grey, _]| [*grey; 3])
+            .collect(),
     }
 }

@@ -20,8 +20,10 @@ impl Traits {
         let tensors: Vec<Tensor<'a>> = files.into_iter().flat_map(tensors).collect();
         let any = |test: &dyn Fn(&str) -> bool| tensors.iter().any(|tensor| test(tensor.name));
         let tiny_vae = any(&|name| name.starts_with("tae."));
-        let full_vae = any(&|name| name.starts_with("first_stage_model.") || name.starts_with("vae."));
-        let unet = any(&|name| name.contains("input_blocks.") || name.contains("unet.down_blocks."));
+        let full_vae =
+            any(&|name| name.starts_with("first_stage_model.") || name.starts_with("vae."));
+        let unet =
+            any(&|name| name.contains("input_blocks.") || name.contains("unet.down_blocks."));
         let large_latents = any(&|name| LARGE_LATENTS.iter().any(|part| name.contains(part)));
         let size_step = match (unet, large_latents) {
             (true, _) => 64,
@@ -29,10 +31,14 @@ impl Traits {
             (false, false) => 8,
         };
         let takes_ays = unet
-            && tensors
-                .iter()
-                .any(|tensor| tensor.name.contains("attn2.to_k.weight") && matches!(tensor.columns, 768 | 2048));
-        Self { own_tiny_vae: tiny_vae && !full_vae, size_step, takes_ays }
+            && tensors.iter().any(|tensor| {
+                tensor.name.contains("attn2.to_k.weight") && matches!(tensor.columns, 768 | 2048)
+            });
+        Self {
+            own_tiny_vae: tiny_vae && !full_vae,
+            size_step,
+            takes_ays,
+        }
     }
 }
 
@@ -53,10 +59,16 @@ struct Tensor<'a> {
 fn tensors(file: &ModelFile) -> Vec<Tensor<'_>> {
     let gguf = file.gguf().into_iter().flat_map(|gguf| &gguf.tensors);
     let gguf = gguf.map(|tensor| (tensor.name.as_str(), tensor.dims.first()));
-    let safetensors = file.safetensors().into_iter().flat_map(|file| &file.tensors);
+    let safetensors = file
+        .safetensors()
+        .into_iter()
+        .flat_map(|file| &file.tensors);
     let safetensors = safetensors.map(|tensor| (tensor.name.as_str(), tensor.dims.last()));
     gguf.chain(safetensors)
-        .map(|(name, columns)| Tensor { name, columns: columns.copied().unwrap_or(1) })
+        .map(|(name, columns)| Tensor {
+            name,
+            columns: columns.copied().unwrap_or(1),
+        })
         .collect()
 }
 
@@ -89,22 +101,48 @@ mod tests {
     fn stable_diffusion_1() {
         let model = file(&[
             ("first_stage_model.encoder.conv_in.weight", &[1]),
-            ("model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight", &[2, 768]),
+            (
+                "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+                &[2, 768],
+            ),
         ]);
-        assert_eq!(Traits::of([&model]), Traits { own_tiny_vae: false, size_step: 64, takes_ays: true });
+        assert_eq!(
+            Traits::of([&model]),
+            Traits {
+                own_tiny_vae: false,
+                size_step: 64,
+                takes_ays: true
+            }
+        );
     }
 
     #[test]
     fn stable_diffusion_2_has_no_table_of_steps() {
-        let model = file(&[("unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight", &[1, 1024])]);
-        assert_eq!(Traits::of([&model]), Traits { own_tiny_vae: false, size_step: 64, takes_ays: false });
+        let model = file(&[(
+            "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight",
+            &[1, 1024],
+        )]);
+        assert_eq!(
+            Traits::of([&model]),
+            Traits {
+                own_tiny_vae: false,
+                size_step: 64,
+                takes_ays: false
+            }
+        );
     }
 
     #[test]
     fn transformers_with_large_and_with_usual_latents() {
-        let flux2 = file(&[("model.diffusion_model.double_stream_modulation_img.lin.weight", &[1])]);
+        let flux2 = file(&[(
+            "model.diffusion_model.double_stream_modulation_img.lin.weight",
+            &[1],
+        )]);
         assert_eq!(Traits::of([&flux2]).size_step, 16);
-        let flux = file(&[("model.diffusion_model.double_blocks.0.img_mod.lin.weight", &[1])]);
+        let flux = file(&[(
+            "model.diffusion_model.double_blocks.0.img_mod.lin.weight",
+            &[1],
+        )]);
         assert_eq!(Traits::of([&flux]).size_step, 8);
     }
 

@@ -44,7 +44,11 @@ fn a_bit_flipped_at_every_percent_of_the_header() {
         damaged[header * percent / 100] ^= 1 << (percent % 8);
         fs_err::write(&path, &damaged).unwrap();
         if let Err(error) = try_file(&path) {
-            assert!(messages(&error).contains("flipped.gguf"), "{}", messages(&error));
+            assert!(
+                messages(&error).contains("flipped.gguf"),
+                "{}",
+                messages(&error)
+            );
             refused += 1;
         }
     }
@@ -58,10 +62,15 @@ fn truncated_at_every_percent() {
     let model = fs_err::read(MODEL).unwrap();
     let header = header_bytes();
     // Of the header and of the whole.
-    for length in (0..100).flat_map(|percent| [header * percent / 100, model.len() * percent / 100]) {
+    for length in (0..100).flat_map(|percent| [header * percent / 100, model.len() * percent / 100])
+    {
         fs_err::write(&path, &model[..length]).unwrap();
         let error = try_file(&path).unwrap_err();
-        assert!(matches!(error, DiffusionError::Format(_)), "{}", messages(&error));
+        assert!(
+            matches!(error, DiffusionError::Format(_)),
+            "{}",
+            messages(&error)
+        );
         assert!(messages(&error).contains("cut.gguf") && error.hint().is_some());
     }
 }
@@ -76,10 +85,25 @@ fn files_that_are_no_picture_models() {
     let pickle = folder.path().join("model.ckpt");
     fs_err::write(&pickle, b"\x80\x02}q\x00.").unwrap();
     let missing = folder.path().join("missing.gguf");
-    for path in [&empty, &text, &pickle, &missing, folder.path(), Path::new(STORY), Path::new(SPEECH)] {
+    for path in [
+        &empty,
+        &text,
+        &pickle,
+        &missing,
+        folder.path(),
+        Path::new(STORY),
+        Path::new(SPEECH),
+    ] {
         let error = try_file(path).unwrap_err();
-        assert!(matches!(error, DiffusionError::Format(_)), "{}", messages(&error));
-        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert!(
+            matches!(error, DiffusionError::Format(_)),
+            "{}",
+            messages(&error)
+        );
+        assert!(
+            error.to_string().contains(path.to_str().unwrap()),
+            "{error}"
+        );
         assert!(error.hint().is_some(), "{error}");
     }
 }
@@ -89,12 +113,18 @@ fn parts_are_checked_too() {
     let mut options = one_thread(MODEL);
     options.parts.insert(Part::Vae, SPEECH.into());
     let error = Model::load_with(&options).unwrap_err();
-    assert!(matches!(error, DiffusionError::Format(_)) && error.to_string().contains(SPEECH), "{error}");
+    assert!(
+        matches!(error, DiffusionError::Format(_)) && error.to_string().contains(SPEECH),
+        "{error}"
+    );
 
     let mut options = one_thread(MODEL);
     options.parts.insert(Part::TinyVae, STORY.into());
     let error = Model::load_with(&options).unwrap_err();
-    assert!(matches!(error, DiffusionError::Format(_)) && error.to_string().contains(STORY), "{error}");
+    assert!(
+        matches!(error, DiffusionError::Format(_)) && error.to_string().contains(STORY),
+        "{error}"
+    );
 }
 
 #[test]
@@ -103,11 +133,18 @@ fn a_text_model_as_text_encoder_of_the_wrong_size() {
     options.parts.insert(Part::Llm, STORY.into());
     // It is a sound file for this part, so the engine decides.
     match Model::load_with(&options) {
-        Err(error) => assert!(matches!(error, DiffusionError::Load { .. }), "{}", messages(&error)),
+        Err(error) => assert!(
+            matches!(error, DiffusionError::Load { .. }),
+            "{}",
+            messages(&error)
+        ),
         Ok(mut model) => {
             // An error would do as well; a crash would not.
             let result = model.generate(&quick("a red circle", 1));
-            assert!(matches!(result, Ok(_) | Err(DiffusionError::Generate { .. })), "{result:?}");
+            assert!(
+                matches!(result, Ok(_) | Err(DiffusionError::Generate { .. })),
+                "{result:?}"
+            );
         }
     }
 }
@@ -121,12 +158,23 @@ fn a_file_that_goes_away_after_loading() {
     fs_err::remove_file(&path).unwrap();
     let options = quick("a red circle", 1);
     let error = model.generate(&options).unwrap_err();
-    assert!(matches!(error, DiffusionError::Generate { .. }), "{}", messages(&error));
+    assert!(
+        matches!(error, DiffusionError::Generate { .. }),
+        "{}",
+        messages(&error)
+    );
     // The engine failed one of its checks over it: the model says that it is lost, whatever is asked.
     let error = model.generate(&options).unwrap_err();
-    assert!(matches!(error, DiffusionError::Poisoned { .. }), "{}", messages(&error));
+    assert!(
+        matches!(error, DiffusionError::Poisoned { .. }),
+        "{}",
+        messages(&error)
+    );
     assert_eq!(error.hint().unwrap(), "Load the model again.");
-    assert!(matches!(model.default_sampler(), Err(DiffusionError::Poisoned { .. })));
+    assert!(matches!(
+        model.default_sampler(),
+        Err(DiffusionError::Poisoned { .. })
+    ));
     drop(model);
     draw(&mut demo_model(), &options);
 }

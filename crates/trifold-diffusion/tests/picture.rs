@@ -16,13 +16,20 @@ fn picture(prompt: &str) -> Picture {
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs_err::read_dir(folder).unwrap();
-    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
 }
 
 #[test]
 fn a_file_gives_back_the_picture_and_its_parameters() {
     let folder = tempfile::tempdir().unwrap();
-    for prompt in ["a red circle\non a hill, (big:1.2)", "ein großer Bär", "円 🎈", ""] {
+    for prompt in [
+        "a red circle\non a hill, (big:1.2)",
+        "ein großer Bär",
+        "円 🎈",
+        "",
+    ] {
         let picture = picture(prompt);
         let path = folder.path().join("picture.png");
         picture.save_png(&path).unwrap();
@@ -46,8 +53,15 @@ fn a_file_gives_back_the_picture_and_its_parameters() {
             ("Clip skip", "2"),
             ("Version", concat!("trifold ", env!("CARGO_PKG_VERSION"))),
         ];
-        assert_eq!(parameters.settings, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        assert_eq!(names(folder.path()), ["picture.png"], "nothing else is left");
+        assert_eq!(
+            parameters.settings,
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+        assert_eq!(
+            names(folder.path()),
+            ["picture.png"],
+            "nothing else is left"
+        );
     }
 }
 
@@ -69,7 +83,10 @@ fn places_that_cannot_be_written_to() {
     for path in [missing.as_path(), under_file.as_path(), folder.path()] {
         let error = picture.save_png(path).unwrap_err();
         assert!(matches!(error, DiffusionError::Save { .. }), "{error:?}");
-        assert_eq!(error.to_string(), format!("Failed to write picture: {}", path.display()));
+        assert_eq!(
+            error.to_string(),
+            format!("Failed to write picture: {}", path.display())
+        );
     }
     assert_eq!(names(folder.path()), ["file"], "nothing else is left");
 }
@@ -79,7 +96,9 @@ fn places_that_cannot_be_written_to() {
 fn a_file_that_does_not_fit_leaves_what_was_there() {
     const FOLDER: &str = "TRIFOLD_TEST_FOLDER";
     if let Some(folder) = std::env::var_os(FOLDER) {
-        let error = picture("a cat").save_png(Path::new(&folder).join("picture.png")).unwrap_err();
+        let error = picture("a cat")
+            .save_png(Path::new(&folder).join("picture.png"))
+            .unwrap_err();
         assert!(matches!(error, DiffusionError::Save { .. }), "{error:?}");
         return;
     }
@@ -90,13 +109,21 @@ fn a_file_that_does_not_fit_leaves_what_was_there() {
     let status = Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "a_file_that_does_not_fit_leaves_what_was_there", "--nocapture"])
+        .args([
+            "--exact",
+            "a_file_that_does_not_fit_leaves_what_was_there",
+            "--nocapture",
+        ])
         .env(FOLDER, folder.path())
         .status()
         .unwrap();
     assert!(status.success());
     assert_eq!(fs_err::read_to_string(&path).unwrap(), "what was there");
-    assert_eq!(names(folder.path()), ["picture.png"], "nothing else is left");
+    assert_eq!(
+        names(folder.path()),
+        ["picture.png"],
+        "nothing else is left"
+    );
 }
 
 #[test]
@@ -104,19 +131,52 @@ fn any_colour_type_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("small.png");
     let cases: [(png::ColorType, png::BitDepth, &[u8], [u8; 6]); 5] = [
-        (png::ColorType::Rgb, png::BitDepth::Eight, &[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]),
-        (png::ColorType::Rgba, png::BitDepth::Eight, &[1, 2, 3, 0, 4, 5, 6, 9], [1, 2, 3, 4, 5, 6]),
-        (png::ColorType::Grayscale, png::BitDepth::Sixteen, &[7, 0, 8, 0], [7, 7, 7, 8, 8, 8]),
-        (png::ColorType::Grayscale, png::BitDepth::One, &[0b1000_0000], [255, 255, 255, 0, 0, 0]),
-        (png::ColorType::GrayscaleAlpha, png::BitDepth::Eight, &[7, 1, 8, 2], [7, 7, 7, 8, 8, 8]),
+        (
+            png::ColorType::Rgb,
+            png::BitDepth::Eight,
+            &[1, 2, 3, 4, 5, 6],
+            [1, 2, 3, 4, 5, 6],
+        ),
+        (
+            png::ColorType::Rgba,
+            png::BitDepth::Eight,
+            &[1, 2, 3, 0, 4, 5, 6, 9],
+            [1, 2, 3, 4, 5, 6],
+        ),
+        (
+            png::ColorType::Grayscale,
+            png::BitDepth::Sixteen,
+            &[7, 0, 8, 0],
+            [7, 7, 7, 8, 8, 8],
+        ),
+        (
+            png::ColorType::Grayscale,
+            png::BitDepth::One,
+            &[0b1000_0000],
+            [255, 255, 255, 0, 0, 0],
+        ),
+        (
+            png::ColorType::GrayscaleAlpha,
+            png::BitDepth::Eight,
+            &[7, 1, 8, 2],
+            [7, 7, 7, 8, 8, 8],
+        ),
     ];
     for (color, depth, data, expected) in cases {
         let mut encoder = png::Encoder::new(fs_err::File::create(&path).unwrap(), 2, 1);
         encoder.set_color(color);
         encoder.set_depth(depth);
-        encoder.write_header().unwrap().write_image_data(data).unwrap();
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(data)
+            .unwrap();
         let stored = read_png(&path).unwrap();
-        assert_eq!((stored.rgb8.as_slice(), stored.parameters), (expected.as_slice(), None), "{color:?}");
+        assert_eq!(
+            (stored.rgb8.as_slice(), stored.parameters),
+            (expected.as_slice(), None),
+            "{color:?}"
+        );
     }
 }
 
@@ -128,18 +188,40 @@ fn files_that_are_no_pictures() {
     for length in [0, 1, 8, 20, 40, png.len() / 2, png.len() - 13] {
         fs_err::write(&path, &png[..length]).unwrap();
         let error = read_png(&path).unwrap_err();
-        assert!(matches!(error, DiffusionError::Read { .. }), "{length} bytes: {error:?}");
-        assert_eq!(error.to_string(), format!("Failed to read picture: {}", path.display()));
+        assert!(
+            matches!(error, DiffusionError::Read { .. }),
+            "{length} bytes: {error:?}"
+        );
+        assert_eq!(
+            error.to_string(),
+            format!("Failed to read picture: {}", path.display())
+        );
     }
-    assert!(matches!(read_png(folder.path()), Err(DiffusionError::Read { .. })));
-    assert!(matches!(read_png("no/such.png"), Err(DiffusionError::Read { .. })));
+    assert!(matches!(
+        read_png(folder.path()),
+        Err(DiffusionError::Read { .. })
+    ));
+    assert!(matches!(
+        read_png("no/such.png"),
+        Err(DiffusionError::Read { .. })
+    ));
 }
 
 #[test]
 fn pixels_by_place() {
     let mut picture = picture("a cat");
-    assert_eq!(picture.pixel(3, 2).unwrap(), picture.rgb8[(2 * 128 + 3) * 3..][..3]);
-    assert_eq!((picture.pixel(128, 0), picture.pixel(0, 128), picture.pixel(0, u32::MAX)), (None, None, None));
+    assert_eq!(
+        picture.pixel(3, 2).unwrap(),
+        picture.rgb8[(2 * 128 + 3) * 3..][..3]
+    );
+    assert_eq!(
+        (
+            picture.pixel(128, 0),
+            picture.pixel(0, 128),
+            picture.pixel(0, u32::MAX)
+        ),
+        (None, None, None)
+    );
     picture.rgb8.clear();
     assert_eq!(picture.pixel(0, 0), None);
     assert!(matches!(picture.png(), Err(DiffusionError::Encode(_))));

@@ -196,6 +196,16 @@ impl ModelFile {
         }
     }
 
+    /// Checks that the picture engine can read this file as a part of a model. As
+    /// [`check_picture`](Self::check_picture), but a text model will do: it can be a text encoder.
+    pub fn check_picture_part(&self) -> Result<(), FormatError> {
+        match &self.header {
+            Header::Gguf(gguf) => picture::check_gguf_part(&self.path, gguf),
+            Header::Safetensors(file) => picture::check_safetensors_part(&self.path, file),
+            _ => Err(kind::wrong_format(&self.path, PICTURE, self.kind())),
+        }
+    }
+
     pub(crate) fn text_gguf(&self) -> Result<&Gguf, FormatError> {
         let Header::Gguf(gguf) = &self.header else {
             return Err(kind::wrong_format(&self.path, TEXT, self.kind()));

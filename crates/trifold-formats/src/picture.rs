@@ -19,6 +19,11 @@ pub(crate) fn check_gguf(path: &Path, gguf: &Gguf) -> Result<(), FormatError> {
     if !matches!(purpose, Purpose::Picture | Purpose::Unknown) {
         return Err(wrong_kind(path, EXPECTED, &purpose));
     }
+    check_gguf_part(path, gguf)
+}
+
+/// As [`check_gguf`], but a text model will do: it can be a text encoder.
+pub(crate) fn check_gguf_part(path: &Path, gguf: &Gguf) -> Result<(), FormatError> {
     require_tensors(path, gguf.tensors.len())?;
     match gguf
         .tensors
@@ -49,6 +54,11 @@ pub(crate) fn check_safetensors(path: &Path, file: &Safetensors) -> Result<(), F
             advice: TEXT_ADVICE,
         });
     }
+    check_safetensors_part(path, file)
+}
+
+/// As [`check_safetensors`], but a text model will do: it can be a text encoder.
+pub(crate) fn check_safetensors_part(path: &Path, file: &Safetensors) -> Result<(), FormatError> {
     require_tensors(path, file.tensors.len())?;
     for tensor in &file.tensors {
         if !is_supported(tensor.dtype) {

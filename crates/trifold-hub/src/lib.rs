@@ -37,6 +37,7 @@ use std::path::{Path, PathBuf};
 pub use cache::cache_dir;
 pub use demo::{DemoModel, ModelKind, Sample, demo_models, samples};
 pub use error::HubError;
+pub use path::similar_files;
 pub use source::Source;
 
 /// The path of a model's file.

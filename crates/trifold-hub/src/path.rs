@@ -79,20 +79,35 @@ fn similar(path: &Path) -> Vec<String> {
             ))
         }));
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    found.extend(
-        files_in(folder.unwrap_or(Path::new("."))).filter_map(|name| {
-            nearness(&wanted, &name.to_lowercase()).map(|distance| (distance, name))
-        }),
-    );
+    found.extend(files_like(path, &wanted));
+    nearest(found)
+}
+
+/// Names of files in the folder of a path that are like its last part, the nearest first; at most 3.
+///
+/// For hints about any file that is not there.
+///
+/// ```
+/// let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.tmol");
+/// assert_eq!(trifold_hub::similar_files(path.as_ref()), ["Cargo.toml"]);
+/// ```
+pub fn similar_files(path: &Path) -> Vec<String> {
+    let wanted = path.file_name().and_then(OsStr::to_str);
+    nearest(wanted.map_or_else(Vec::new, |wanted| files_like(path, &wanted.to_lowercase()).collect()))
+}
+
+/// Files in the folder of `path` that could be meant by a name, in lower case, and how far they are
+/// from it.
+fn files_like(path: &Path, wanted: &str) -> impl Iterator<Item = (usize, String)> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    files_in(folder.unwrap_or(Path::new("."))).filter_map(move |name| {
+        nearness(wanted, &name.to_lowercase()).map(|distance| (distance, name))
+    })
+}
+
+fn nearest(mut found: Vec<(usize, String)>) -> Vec<String> {
     found.sort();
-    found
-        .into_iter()
-        .take(MAX_NAMES)
-        .map(|(_, name)| name)
-        .collect()
+    found.into_iter().take(MAX_NAMES).map(|(_, name)| name).collect()
 }
 
 /// How far apart two names are; nothing if they are too far to be taken for each other.

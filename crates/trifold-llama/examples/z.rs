@@ -1,11 +1,5 @@
 use trifold_llama::*;
 fn main() {
-    let mut file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/story/trifold-story.gguf")).unwrap();
-    let key = b"tokenizer.ggml.pre";
-    let at = file.windows(key.len()).position(|w| w == key).unwrap();
-    let name = at + key.len() + 12;
-    file[name..name + 5].copy_from_slice(b"bloom");
-    std::fs::write("/tmp/bloom.gguf", file).unwrap();
     let model = Model::options().vocab_only(true).load("/tmp/bloom.gguf").unwrap();
     let t = std::time::Instant::now();
     let r = match std::env::args().nth(1).as_deref() {
@@ -17,7 +11,7 @@ fn main() {
             let grammar = if g == "paren" { format!("root ::= {}\"a\"{}", "(".repeat(n), ")".repeat(n)) } else if g == "open" { format!("root ::= {}", "(".repeat(n)) } else { let mut s = String::from("root ::= a0\n"); for i in 0..n { s += &format!("a{i} ::= a{} \"x\"\n", i+1); } s += &format!("a{n} ::= \"x\"\n"); s };
             format!("{:?}", c.complete("hi", &GenerateOptions{max_tokens: Some(2), sampling: SamplingOptions{grammar: Some(grammar), ..Default::default()}, ..Default::default()}).map(|c| c.text).map_err(|e| e.to_string()))
         }
-        _ => format!("{:?}", model.tokenize(&"x".repeat(500_000), Special::Parse, false).map(|t| t.len())),
+        _ => format!("{:?}", model.tokenize(&std::env::args().nth(1).unwrap().repeat(200_000), Special::Parse, false).map(|t| t.len())),
     };
     println!("{r} {:?}", t.elapsed());
 }

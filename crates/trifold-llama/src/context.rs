@@ -61,8 +61,8 @@ pub(crate) struct Prefilled {
 
 impl Context {
     pub(crate) fn new(model: &Model, options: &ContextOptions) -> Result<Self, LlamaError> {
-        options.check()?;
         model.require_weights()?;
+        options.check(model)?;
         require_generator(model)?;
         let params = ContextParams {
             n_ctx: options.n_ctx,
@@ -317,4 +317,46 @@ fn require_generator(model: &Model) -> Result<(), LlamaError> {
         return Ok(());
     };
     Err(LlamaError::Unsupported { expected: "a model that generates text", found })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+    use crate::SamplingOptions;
+
+    const STORY: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/story/trifold-story.gguf");
+
+    #[test]
+    fn a_poisoned_context_refuses_use_and_others_go_on() {
+        let model = Model::load(STORY).unwrap();
+        let options = ContextOptions { threads: NonZeroUsize::new(1), ..ContextOptions::default() };
+        let generate = GenerateOptions {
+            sampling: SamplingOptions::greedy(),
+            max_tokens: Some(10),
+            ..GenerateOptions::default()
+        };
+        let mut context = model.context(&options).unwrap();
+        let mut other = model.context(&options).unwrap();
+        let expected = context.complete("Once", &generate).unwrap().text;
+
+        let failed = context.handle.poison();
+        let words = failed.to_string();
+        assert!(words.starts_with("llama.cpp failed an internal check: "), "{words}");
+        assert!(words.contains("llama-context.cpp:"), "{words}");
+        assert!(words.contains("n_tokens_all <= cparams.n_batch"), "{words}");
+
+        let refused = context.complete("Once", &generate).unwrap_err();
+        assert!(matches!(refused, LlamaError::Poisoned { .. }), "{refused}");
+        assert_eq!(refused.source().unwrap().to_string(), words);
+        assert!(refused.hint().unwrap().starts_with("Make a new context"));
+        assert!(matches!(context.clear(), Err(LlamaError::Poisoned { .. })));
+        drop(context);
+
+        assert_eq!(other.complete("Once", &generate).unwrap().text, expected);
+        let mut new = model.context(&options).unwrap();
+        assert_eq!(new.complete("Once", &generate).unwrap().text, expected);
+    }
 }

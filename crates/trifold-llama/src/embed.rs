@@ -7,7 +7,7 @@ use trifold_runtime::threads;
 use crate::{
     CancelToken, LlamaError, Model, Special, Token,
     ffi::{Batch, ContextHandle, ContextParams, Decoded},
-    options::{MAX_CONTEXT, invalid},
+    options::check_context,
 };
 
 /// How one vector is made of those of a text's tokens.
@@ -29,8 +29,9 @@ pub struct EmbedOptions {
     pub pooling: Option<Pooling>,
     /// Whether vectors are scaled to length 1, so that their dot product is their cosine (true).
     pub normalize: bool,
-    /// The most tokens of a text, at most 2^30; 0 for as many as the model was trained on, but at most
-    /// 2048. The engine rounds up to a multiple of 256. Memory grows with it.
+    /// The most tokens of a text: at most 16 times as many as the model was trained on; 0 for as many as
+    /// it was trained on, but no more than 2048. It is rounded up to a multiple of 256. Memory grows
+    /// with it.
     pub n_ctx: u32,
     /// Threads to compute with; by default what other running calls leave of the process's budget.
     pub threads: Option<NonZeroUsize>,
@@ -78,9 +79,7 @@ pub struct Embedder {
 impl Embedder {
     pub(crate) fn new(model: &Model, options: &EmbedOptions) -> Result<Self, LlamaError> {
         model.require_weights()?;
-        if options.n_ctx > MAX_CONTEXT {
-            return Err(invalid("n_ctx", format!("0 to {MAX_CONTEXT}"), options.n_ctx));
-        }
+        check_context(options.n_ctx, model)?;
         let n_ctx = match options.n_ctx {
             0 => model.n_ctx_train().clamp(1, DEFAULT_CONTEXT),
             n_ctx => n_ctx,

@@ -7,8 +7,8 @@ use crate::{CancelToken, LlamaError, Model, Special, Token};
 /// How to make a [`Context`](crate::Context).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextOptions {
-    /// Tokens of prompt and answer together, at most 2^30; 0 for as many as the model was trained on.
-    /// The engine rounds up to a multiple of 256. Memory grows with it.
+    /// Tokens of prompt and answer together; 0 for as many as the model was trained on, and at most 16
+    /// times as many. The engine rounds up to a multiple of 256. Memory grows with it.
     pub n_ctx: u32,
     /// Tokens of a prompt that are processed at a time, at least 1 (2048). More is faster and takes
     /// more memory.
@@ -25,14 +25,21 @@ impl Default for ContextOptions {
 }
 
 impl ContextOptions {
-    pub(crate) fn check(&self) -> Result<(), LlamaError> {
-        check("n_ctx", self.n_ctx, &(0..=MAX_CONTEXT))?;
+    pub(crate) fn check(&self, model: &Model) -> Result<(), LlamaError> {
+        check_context(self.n_ctx, model)?;
         check("n_batch", self.n_batch, &(1..=MAX_CONTEXT))
     }
 }
 
 /// The engine counts positions with 32 bits and rounds up.
-pub(crate) const MAX_CONTEXT: u32 = 1 << 30;
+const MAX_CONTEXT: u32 = 1 << 30;
+
+/// Far beyond what it has learned a model writes nonsense, and a slip of the finger would take all
+/// memory there is.
+pub(crate) fn check_context(n_ctx: u32, model: &Model) -> Result<(), LlamaError> {
+    let most = model.n_ctx_train().max(256).saturating_mul(16).min(MAX_CONTEXT);
+    check("n_ctx", n_ctx, &(0..=most))
+}
 
 /// How to generate.
 ///
@@ -120,7 +127,8 @@ pub struct SamplingOptions {
     pub mirostat: Option<Mirostat>,
     /// Added to the logits of tokens; negative infinity rules a token out.
     pub logit_bias: Vec<(Token, f32)>,
-    /// A grammar in GBNF, llama.cpp's notation, that the text must follow, from its rule `root`.
+    /// A grammar in GBNF, llama.cpp's notation, that the text must follow, from its rule `root`; at most
+    /// 256 KiB.
     pub grammar: Option<String>,
     /// The seed of the random choice, less than 4294967295; by default a new one each time. The one that
     /// was used is told by [`Generation::seed`](crate::Generation::seed).

@@ -161,12 +161,16 @@ fn stages(
     Ok((stages, usize::try_from(memory).unwrap_or(0)))
 }
 
+const MAX_GRAMMAR_BYTES: usize = 256 << 10;
+
 fn read_grammar(model: &Model, text: &str) -> Result<SamplerHandle, LlamaError> {
     let grammar =
         CString::new(text).map_err(|error| invalid("grammar", "text without NUL", error))?;
-    // The engine takes an empty grammar for no grammar.
-    if text.trim().is_empty() {
-        return Err(invalid("grammar", "a grammar in GBNF", "an empty text"));
+    // The engine takes an empty grammar for no grammar, and the time for a large one grows with its
+    // square.
+    if text.trim().is_empty() || text.len() > MAX_GRAMMAR_BYTES {
+        let expected = format!("a grammar of 1 to {MAX_GRAMMAR_BYTES} bytes");
+        return Err(invalid("grammar", expected, format_args!("{} bytes", text.len())));
     }
     let read = stack::with_room(text.len(), || SamplerHandle::grammar(model.handle(), &grammar))??;
     read.map_err(|words| LlamaError::Grammar { source: EngineWords::new(words) })

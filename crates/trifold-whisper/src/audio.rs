@@ -2,6 +2,8 @@
 
 mod resample;
 
+use std::io::{Read as _, Seek as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,10 +43,12 @@ const MAX_PACKET_SAMPLES: u64 = 1 << 24;
 /// The format is told by the contents: WAV, MP3, FLAC, Ogg Vorbis, M4A and MP4 (AAC, ALAC), AIFF, CAF,
 /// WebM and Matroska (Vorbis and others). Opus is not supported. Of several tracks the default one is
 /// taken. Channels are mixed in equal parts; other sample rates (1 to 768 kHz) are resampled, without
-/// delay and to the exact length.
+/// delay and to the exact length. The delay and padding that encoders add are cut off, except those of
+/// AAC (some 0.05 s).
 ///
 /// Of a file that is damaged or cut off, what can be decoded is returned, with a warning in the log;
-/// if that is nothing, it is an error. Samples that are no numbers are passed on: transcribing reports
+/// if that is nothing, it is an error, as with the formats whose table of contents lies at the end (M4A,
+/// AIFF). Samples that are no numbers are passed on: transcribing reports
 /// them. Memory is bounded by what is decoded, not by what a header claims.
 ///
 /// ```
@@ -70,7 +74,8 @@ pub fn load(path: impl AsRef<Path>) -> Result<Vec<f32>, WhisperError> {
 pub fn duration(samples: usize) -> Duration {
     let (samples, rate) = (samples as u64, u64::from(SAMPLE_RATE));
     // 62,500 ns for each sample.
-    Duration::from_secs(samples / rate) + Duration::from_nanos(samples % rate * (1_000_000_000 / rate))
+    Duration::from_secs(samples / rate)
+        + Duration::from_nanos(samples % rate * (1_000_000_000 / rate))
 }
 
 /// How many samples play so long, rounded down.
@@ -84,9 +89,28 @@ pub(crate) fn load_unless(
     path: &Path,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Vec<f32>, WhisperError> {
+    // The decoders are safe code, but some panic where numbers in a file contradict each other.
+    // Nothing of them is left after that.
+    catch_unwind(AssertUnwindSafe(|| decode(path, cancelled))).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
+        let source = format!("the decoder panicked: {}", message.unwrap_or_default()).into();
+        Err(WhisperError::AudioDecode {
+            path: path.to_owned(),
+            source,
+        })
+    })
+}
+
+fn decode(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Vec<f32>, WhisperError> {
     let mut format = open(path)?;
     let mut track = AudioTrack::find(path, &*format)?;
-    let mut sink = Sink { path, output: Vec::new(), resampler: None, frames: 0 };
+    let mut sink = Sink {
+        path,
+        output: Vec::new(),
+        resampler: None,
+        frames: 0,
+    };
     let mut damage = Damage::default();
     let mut packets_since_reset = 0_u32;
     loop {
@@ -132,9 +156,14 @@ pub(crate) fn load_unless(
 
 /// Opens a file and finds out its format.
 fn open(path: &Path) -> Result<Box<dyn FormatReader>, WhisperError> {
-    let read_error = |source| WhisperError::AudioRead { path: path.to_owned(), source };
-    let missing =
-        |found: &str| WhisperError::AudioMissing { path: path.to_owned(), found: found.to_owned() };
+    let read_error = |source| WhisperError::AudioRead {
+        path: path.to_owned(),
+        source,
+    };
+    let missing = |found: &str| WhisperError::AudioMissing {
+        path: path.to_owned(),
+        found: found.to_owned(),
+    };
     // Before it is opened: opening a pipe waits for somebody to write to it.
     let metadata = fs_err::metadata(path).map_err(read_error)?;
     if metadata.is_dir() {
@@ -143,10 +172,16 @@ fn open(path: &Path) -> Result<Box<dyn FormatReader>, WhisperError> {
     if !metadata.is_file() {
         return Err(missing("a pipe, socket or device"));
     }
-    let (file, _) = File::open(path).map_err(read_error)?.into_parts();
+    let (mut file, _) = File::open(path).map_err(read_error)?.into_parts();
     if metadata.len() == 0 {
         return Err(missing("an empty file"));
     }
+    // The formats are looked for further inside as well, and would be found there by chance.
+    let mut beginning = [0; 4];
+    if file.read_exact(&mut beginning).is_ok() && [*b"lmgg", *b"GGUF"].contains(&beginning) {
+        return Err(missing("a model file"));
+    }
+    file.rewind().map_err(read_error)?;
     let mut hint = Hint::new();
     if let Some(extension) = path.extension().and_then(|extension| extension.to_str()) {
         hint.with_extension(extension);
@@ -166,14 +201,20 @@ fn open(path: &Path) -> Result<Box<dyn FormatReader>, WhisperError> {
                 path: path.to_owned(),
                 what: "format",
                 expected: "WAV, MP3, FLAC, Ogg Vorbis, M4A, AIFF, CAF or WebM".to_owned(),
-                found: what.to_owned(),
+                found: what.replace(
+                    "core (probe): no suitable format reader found",
+                    "none of them",
+                ),
             },
             error => decode_error(path, error),
         })
 }
 
 fn decode_error(path: &Path, source: DecodeError) -> WhisperError {
-    WhisperError::AudioDecode { path: path.to_owned(), source: Box::new(source) }
+    WhisperError::AudioDecode {
+        path: path.to_owned(),
+        source: Box::new(source),
+    }
 }
 
 /// The track that is decoded.
@@ -192,7 +233,10 @@ impl AudioTrack {
         });
         let Some((track, params)) = found else {
             let found = "no audio track of a known kind".to_owned();
-            return Err(WhisperError::AudioMissing { path: path.to_owned(), found });
+            return Err(WhisperError::AudioMissing {
+                path: path.to_owned(),
+                found,
+            });
         };
         check_params(path, params)?;
         let decoder = symphonia::default::get_codecs()
@@ -201,7 +245,11 @@ impl AudioTrack {
                 DecodeError::Unsupported(what) => unsupported_codec(path, params, what),
                 error => decode_error(path, error),
             })?;
-        Ok(Self { id: track.id, decoder, frames: track.num_frames })
+        Ok(Self {
+            id: track.id,
+            decoder,
+            frames: track.num_frames,
+        })
     }
 }
 
@@ -225,9 +273,15 @@ fn check_params(path: &Path, params: &AudioCodecParameters) -> Result<(), Whispe
     if let Some(rate) = params.sample_rate {
         check_rate(path, rate)?;
     }
-    let channels = params.channels.as_ref().map_or(1, |channels| channels.count());
+    let channels = params
+        .channels
+        .as_ref()
+        .map_or(1, |channels| channels.count());
     check_channels(path, channels)?;
-    let samples = params.max_frames_per_packet.unwrap_or(0).saturating_mul(channels as u64);
+    let samples = params
+        .max_frames_per_packet
+        .unwrap_or(0)
+        .saturating_mul(channels as u64);
     if samples > MAX_PACKET_SAMPLES {
         return Err(WhisperError::AudioUnsupported {
             path: path.to_owned(),
@@ -246,7 +300,11 @@ fn check_rate(path: &Path, rate: u32) -> Result<(), WhisperError> {
     Err(WhisperError::AudioUnsupported {
         path: path.to_owned(),
         what: "sample rate",
-        expected: format!("{} to {} Hz", resample::RATES.start(), resample::RATES.end()),
+        expected: format!(
+            "{} to {} Hz",
+            resample::RATES.start(),
+            resample::RATES.end()
+        ),
         found: format!("{rate} Hz"),
     })
 }
@@ -282,7 +340,11 @@ impl Sink<'_> {
         check_rate(self.path, rate)?;
         check_channels(self.path, channels)?;
         self.frames += buffer.frames() as u64;
-        if self.resampler.as_ref().is_none_or(|(current, _)| *current != rate) {
+        if self
+            .resampler
+            .as_ref()
+            .is_none_or(|(current, _)| *current != rate)
+        {
             self.flush()?;
             self.resampler = Some((rate, Resampler::new(rate)?));
         }
@@ -292,7 +354,10 @@ impl Sink<'_> {
         }
         let length = duration(self.output.len());
         if length > MAX_DURATION {
-            return Err(WhisperError::AudioTooLong { found: length, max: MAX_DURATION });
+            return Err(WhisperError::AudioTooLong {
+                found: length,
+                max: MAX_DURATION,
+            });
         }
         Ok(())
     }
@@ -318,7 +383,10 @@ fn mixed_down(buffer: &GenericAudioBufferRef, channels: usize) -> Vec<f32> {
     }
     #[expect(clippy::cast_precision_loss, reason = "there are at most 64 channels")]
     let count = channels as f32;
-    interleaved.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() / count).collect()
+    interleaved
+        .chunks_exact(channels)
+        .map(|frame| frame.iter().sum::<f32>() / count)
+        .collect()
 }
 
 /// What went wrong while decoding.
@@ -355,9 +423,14 @@ impl Damage {
     fn warn(&self, path: &Path, claimed: Option<u64>, decoded: u64) {
         let path = path.display();
         if self.packets > 0 {
-            tracing::warn!("Skipped {} damaged packets of audio file: {path}", self.packets);
+            tracing::warn!(
+                "Skipped {} damaged packets of audio file: {path}",
+                self.packets
+            );
         }
-        if self.ended && let Some(error) = &self.first {
+        if self.ended
+            && let Some(error) = &self.first
+        {
             tracing::warn!("Decoded only the beginning of audio file: {path} ({error})");
         } else if let Some(claimed) = claimed
             && decoded + decoded / 100 < claimed

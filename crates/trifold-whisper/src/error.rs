@@ -137,7 +137,9 @@ pub enum WhisperError {
     },
 
     /// A call before this one failed in the middle of the engine, which left the transcriber unusable.
-    #[error("The transcriber cannot be used any more: a call before this one failed inside whisper.cpp")]
+    #[error(
+        "The transcriber cannot be used any more: a call before this one failed inside whisper.cpp"
+    )]
     Poisoned,
 
     /// A sample is not a number, or far outside −1 to 1.
@@ -166,18 +168,22 @@ impl WhisperError {
             Self::AudioDecode { .. } | Self::AudioMissing { .. } => {
                 "Check that the file plays; if it does, convert it: ffmpeg -i INPUT -ar 16000 -ac 1 speech.wav"
             }
-            Self::AudioRead { source, .. } | Self::ModelRead { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                    "Check the path: there is no such file."
+            Self::AudioRead { source, .. } | Self::ModelRead { source, .. } => {
+                match source.kind() {
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                        "Check the path: there is no such file."
+                    }
+                    io::ErrorKind::PermissionDenied => {
+                        "Check the permissions of the file and of the folders above it."
+                    }
+                    io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => {
+                        "Give the path of the file itself."
+                    }
+                    _ => {
+                        "Check the disk, and that nothing else is writing to the file at the same time."
+                    }
                 }
-                io::ErrorKind::PermissionDenied => {
-                    "Check the permissions of the file and of the folders above it."
-                }
-                io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => {
-                    "Give the path of the file itself."
-                }
-                _ => "Check the disk, and that nothing else is writing to the file at the same time.",
-            },
+            }
             Self::AudioTooLong { .. } => "Cut the recording into shorter parts.",
             Self::AudioUnsupported { .. } => {
                 "Convert the file: ffmpeg -i INPUT -ar 16000 -ac 1 speech.wav"
@@ -191,15 +197,19 @@ impl WhisperError {
                 "Try other options; if it goes on, this is a defect of whisper.cpp or of the model file."
             }
             Self::Model(error) => return error.hint(),
-            Self::Option { option: "language", .. } => {
-                "Give a language that the model knows, or let it detect the language."
-            }
+            Self::Option {
+                option: "language", ..
+            } => "Give a language that the model knows, or let it detect the language.",
             Self::Option { .. } => "Give a value in the range named above.",
-            Self::Poisoned => "Create a new transcriber from the same model: the model is unharmed.",
+            Self::Poisoned => {
+                "Create a new transcriber from the same model: the model is unharmed."
+            }
             Self::Sample { value, .. } if value.is_finite() => {
                 "Scale the samples to -1 to 1; 16-bit samples are divided by 32768."
             }
-            Self::Sample { .. } => "Find out what wrote this audio: it contains values that are no numbers.",
+            Self::Sample { .. } => {
+                "Find out what wrote this audio: it contains values that are no numbers."
+            }
         };
         Some(hint.to_owned())
     }
@@ -211,5 +221,9 @@ impl WhisperError {
 }
 
 fn words_after(said: &[String]) -> String {
-    if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) }
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", said.join("; "))
+    }
 }

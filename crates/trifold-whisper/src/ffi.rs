@@ -6,16 +6,22 @@
 //! - a state that a call left in the middle of something is neither used nor freed again.
 #![allow(unsafe_code)] // calls of C functions, the one purpose of this module
 
-use std::any::Any;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr::{self, NonNull};
+mod observer;
+mod source;
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::io::Read;
+use std::panic::resume_unwind;
+use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use trifold_whisper_sys::{self as sys, EngineError, raw};
 
 use crate::trace::Trace;
+use observer::ObserverBridge;
+pub(crate) use observer::{Observer, RawSegment, RawToken};
+pub(crate) use source::LoadError;
+use source::SourceBridge;
 
 /// A loaded model: `whisper_context` without a default state.
 #[derive(Debug)]
@@ -34,13 +40,8 @@ unsafe impl Sync for Context {}
 impl Context {
     /// Loads a model; nothing if the engine refused it, which its log explains.
     pub(crate) fn load(source: &mut dyn Read) -> Result<Option<Self>, LoadError> {
-        let mut bridge = SourceBridge { source, ended: false, error: None, panic: None };
-        let mut loader = raw::whisper_model_loader {
-            context: (&raw mut bridge).cast(),
-            read: Some(read_source),
-            eof: Some(source_ended),
-            close: Some(close_source),
-        };
+        let mut bridge = SourceBridge::new(source);
+        let mut loader = bridge.loader();
         // SAFETY: it takes nothing, and returns plain values.
         let mut params = unsafe { sys::whisper_context_default_params() }?;
         // The CPU is the only device yet.
@@ -90,7 +91,12 @@ impl Context {
         let room = c_int::try_from(tokens.len()).unwrap_or(c_int::MAX);
         // SAFETY: the context is alive, the text ends with a NUL, and `tokens` has `room` elements.
         let count = unsafe {
-            sys::whisper_tokenize(self.pointer.as_ptr(), text.as_ptr(), tokens.as_mut_ptr(), room)
+            sys::whisper_tokenize(
+                self.pointer.as_ptr(),
+                text.as_ptr(),
+                tokens.as_mut_ptr(),
+                room,
+            )
         }?;
         tokens.truncate(usize::try_from(count).unwrap_or(0));
         Ok(tokens)
@@ -105,66 +111,6 @@ impl Drop for Context {
         }
     }
 }
-
-/// Why a model was not loaded.
-pub(crate) enum LoadError {
-    Engine(EngineError),
-    Read(io::Error),
-}
-
-impl From<EngineError> for LoadError {
-    fn from(error: EngineError) -> Self {
-        Self::Engine(error)
-    }
-}
-
-/// What the engine reads a model from.
-struct SourceBridge<'a> {
-    source: &'a mut dyn Read,
-    ended: bool,
-    error: Option<io::Error>,
-    panic: Option<Box<dyn Any + Send>>,
-}
-
-unsafe extern "C" fn read_source(context: *mut c_void, output: *mut c_void, size: usize) -> usize {
-    // SAFETY: `Context::load` gave this pointer to the engine, which passes it on while it loads.
-    let bridge = unsafe { &mut *context.cast::<SourceBridge>() };
-    if size == 0 {
-        return 0; // The pointer may be null then.
-    }
-    // The engine ignores how much was read: what is not, must not be what happened to lie there.
-    // SAFETY: the engine passes room for `size` bytes; they are initialised before the slice is made.
-    let buffer = unsafe {
-        ptr::write_bytes(output.cast::<u8>(), 0, size);
-        std::slice::from_raw_parts_mut(output.cast::<u8>(), size)
-    };
-    let mut filled = 0;
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        while filled < size && !bridge.ended {
-            match bridge.source.read(&mut buffer[filled..]) {
-                Ok(0) => bridge.ended = true,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    bridge.ended = true;
-                    bridge.error = Some(error);
-                }
-            }
-        }
-    }));
-    if let Err(panic) = outcome {
-        bridge.ended = true;
-        bridge.panic = Some(panic);
-    }
-    filled
-}
-
-unsafe extern "C" fn source_ended(context: *mut c_void) -> bool {
-    // SAFETY: as in `read_source`.
-    unsafe { (*context.cast::<SourceBridge>()).ended }
-}
-
-unsafe extern "C" fn close_source(_context: *mut c_void) {}
 
 /// What one transcription works on: `whisper_state`.
 #[derive(Debug)]
@@ -207,15 +153,10 @@ impl State {
         observer: &mut dyn Observer,
     ) -> Result<Result<Vec<RawSegment>, i32>, EngineError> {
         assert!(!self.broken && samples.len() > MIN_SAMPLES);
-        let trace = Trace::new(self.context.time_zero_token()?);
-        let mut bridge = ObserverBridge {
-            observer,
-            trace: &trace,
-            segments: Vec::new(),
-            window: Vec::new(),
-            panic: None,
-            error: None,
-        };
+        let context = Arc::clone(&self.context);
+        let trace = Trace::new(context.time_zero_token()?);
+        let state = self.pointer.as_ptr();
+        let mut bridge = ObserverBridge::new(observer, &context, state, settings.threads, &trace);
         let params = settings.params(&mut bridge)?;
         let count = c_int::try_from(samples.len()).unwrap_or(c_int::MAX);
         // SAFETY: context and state are alive, and the state is ours alone; `samples` has `count`
@@ -232,7 +173,10 @@ impl State {
             resume_unwind(panic);
         }
         match (result?, bridge.error) {
-            (_, Some(error)) => Err(error),
+            (_, Some(error)) => {
+                self.broken = true;
+                Err(error)
+            }
             (0, None) => Ok(Ok(bridge.segments)),
             (code, None) => Ok(Err(code)),
         }
@@ -338,10 +282,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    fn params(
-        &self,
-        bridge: &mut ObserverBridge,
-    ) -> Result<raw::whisper_full_params, EngineError> {
+    fn params(&self, bridge: &mut ObserverBridge) -> Result<raw::whisper_full_params, EngineError> {
         let strategy = if self.beam_size.is_some() {
             raw::WHISPER_SAMPLING_BEAM_SEARCH
         } else {
@@ -349,7 +290,6 @@ impl Settings {
         };
         // SAFETY: it takes and returns plain values.
         let mut params = unsafe { sys::whisper_full_default_params(strategy) }?;
-        let user_data: *mut c_void = ptr::from_mut(bridge).cast();
         params.n_threads = self.threads;
         params.language = self.language.as_ptr();
         params.translate = self.translate;
@@ -371,216 +311,8 @@ impl Settings {
         params.no_context = true;
         params.print_progress = false;
         params.print_timestamps = false;
-        params.progress_callback = Some(on_progress);
-        params.progress_callback_user_data = user_data;
-        params.new_segment_callback = Some(on_segments);
-        params.new_segment_callback_user_data = user_data;
-        params.encoder_begin_callback = Some(on_encoder_begin);
-        params.encoder_begin_callback_user_data = user_data;
-        params.logits_filter_callback = Some(on_logits);
-        params.logits_filter_callback_user_data = ptr::from_ref(bridge.trace).cast_mut().cast();
-        params.abort_callback = Some(on_abort_query);
-        params.abort_callback_user_data = user_data;
+        bridge.connect(&mut params);
         Ok(params)
-    }
-}
-
-/// What watches over a transcription; called on the thread that transcribes.
-pub(crate) trait Observer {
-    /// So many percent are done.
-    fn progress(&mut self, percent: i32);
-    /// New segments were found.
-    fn segments(&mut self, segments: &[RawSegment]);
-    /// Whether to stop.
-    fn stop(&mut self) -> bool;
-}
-
-struct ObserverBridge<'a> {
-    observer: &'a mut dyn Observer,
-    trace: &'a Trace,
-    /// All segments so far.
-    segments: Vec<RawSegment>,
-    /// The tokens of the segments of the current window.
-    window: Vec<Vec<i32>>,
-    /// Why a segment could not be read.
-    error: Option<EngineError>,
-    /// What a callback panicked with; it goes on after the engine's frames are left.
-    panic: Option<Box<dyn Any + Send>>,
-}
-
-/// Calls the observer. After a panic the observer is left alone, and `otherwise` is the answer.
-///
-/// # Safety
-/// `user_data` must point to the [`ObserverBridge`] of a running call, and nothing else may use it.
-unsafe fn observe<R>(
-    user_data: *mut c_void,
-    otherwise: R,
-    call: impl FnOnce(&mut ObserverBridge) -> R,
-) -> R {
-    // SAFETY: the caller's promise.
-    let bridge = unsafe { &mut *user_data.cast::<ObserverBridge>() };
-    if bridge.panic.is_some() {
-        return otherwise;
-    }
-    match catch_unwind(AssertUnwindSafe(|| call(bridge))) {
-        Ok(result) => result,
-        Err(panic) => {
-            bridge.panic = Some(panic);
-            otherwise
-        }
-    }
-}
-
-unsafe extern "C" fn on_progress(
-    _context: *mut raw::whisper_context,
-    _state: *mut raw::whisper_state,
-    percent: c_int,
-    user_data: *mut c_void,
-) {
-    // SAFETY: `State::full` set this pointer, and the engine calls back one at a time.
-    unsafe { observe(user_data, (), |bridge| bridge.observer.progress(percent)) }
-}
-
-unsafe extern "C" fn on_segments(
-    context: *mut raw::whisper_context,
-    state: *mut raw::whisper_state,
-    new: c_int,
-    user_data: *mut c_void,
-) {
-    // SAFETY: as in `on_progress`; the engine passes the context and state that it works on, and waits.
-    unsafe {
-        observe(user_data, (), |bridge| {
-            let segments = sys::whisper_full_n_segments_from_state(state)
-                .and_then(|count| read_segments(context, state, count - new, count));
-            match segments {
-                Ok(segments) => bridge.take(segments),
-                Err(error) => bridge.error = Some(error),
-            }
-        });
-    }
-}
-
-impl ObserverBridge<'_> {
-    fn take(&mut self, mut segments: Vec<RawSegment>) {
-        for segment in &mut segments {
-            let tokens: Vec<i32> = segment.tokens.iter().map(|token| token.id).collect();
-            let start = segment.start.saturating_add(self.trace.delay(&self.window, &tokens));
-            segment.start = start.min(segment.end).max(segment.start);
-            self.window.push(tokens);
-        }
-        self.observer.segments(&segments);
-        self.segments.append(&mut segments);
-    }
-
-    fn begin_window(&mut self) -> bool {
-        self.trace.clear();
-        self.window.clear();
-        !self.observer.stop()
-    }
-}
-
-/// Changes nothing: it looks at what was sampled.
-unsafe extern "C" fn on_logits(
-    _context: *mut raw::whisper_context,
-    _state: *mut raw::whisper_state,
-    tokens: *const raw::whisper_token_data,
-    count: c_int,
-    logits: *mut f32,
-    user_data: *mut c_void,
-) {
-    // SAFETY: `State::full` set this pointer; others look at the same time, on the engine's threads.
-    let trace = unsafe { &*user_data.cast::<Trace>() };
-    let count = usize::try_from(count).unwrap_or(0);
-    if count == 0 {
-        return; // The pointer may be null.
-    }
-    // SAFETY: the engine passes that many tokens.
-    let tokens = unsafe { std::slice::from_raw_parts(tokens, count) };
-    // It allocates at most; a panic has nowhere to go from here, and would come from a full memory.
-    let _ = catch_unwind(AssertUnwindSafe(|| {
-        trace.record(logits.addr(), tokens.iter().map(|token| token.id));
-    }));
-}
-
-unsafe extern "C" fn on_encoder_begin(
-    _context: *mut raw::whisper_context,
-    _state: *mut raw::whisper_state,
-    user_data: *mut c_void,
-) -> bool {
-    // SAFETY: as in `on_progress`.
-    unsafe { observe(user_data, false, |bridge| bridge.begin_window()) }
-}
-
-unsafe extern "C" fn on_abort_query(user_data: *mut c_void) -> bool {
-    // SAFETY: as in `on_progress`.
-    unsafe { observe(user_data, true, |bridge| bridge.observer.stop()) }
-}
-
-/// A segment as the engine has it. Times are in units of 10 ms from the first sample.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct RawSegment {
-    pub(crate) start: i64,
-    pub(crate) end: i64,
-    pub(crate) text: Vec<u8>,
-    pub(crate) no_speech_probability: f32,
-    pub(crate) tokens: Vec<RawToken>,
-}
-
-/// A token as the engine has it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct RawToken {
-    pub(crate) id: i32,
-    pub(crate) text: Vec<u8>,
-    pub(crate) probability: f32,
-}
-
-/// # Safety
-/// Context and state must be alive and belong together, and no other thread may use the state.
-unsafe fn read_segments(
-    context: *mut raw::whisper_context,
-    state: *mut raw::whisper_state,
-    first: c_int,
-    end: c_int,
-) -> Result<Vec<RawSegment>, EngineError> {
-    // SAFETY: the caller's promise; indices are below the counts, and texts are copied at once.
-    unsafe {
-        (first.max(0)..end)
-            .map(|segment| {
-                let tokens = (0..sys::whisper_full_n_tokens_from_state(state, segment)?)
-                    .map(|token| read_token(context, state, segment, token))
-                    .collect::<Result<_, _>>()?;
-                let text = sys::whisper_full_get_segment_text_from_state(state, segment)?;
-                Ok(RawSegment {
-                    start: sys::whisper_full_get_segment_t0_from_state(state, segment)?,
-                    end: sys::whisper_full_get_segment_t1_from_state(state, segment)?,
-                    text: CStr::from_ptr(text).to_bytes().to_vec(),
-                    no_speech_probability:
-                        sys::whisper_full_get_segment_no_speech_prob_from_state(state, segment)?,
-                    tokens,
-                })
-            })
-            .collect()
-    }
-}
-
-/// # Safety
-/// As [`read_segments`]; the indices must be below the counts.
-unsafe fn read_token(
-    context: *mut raw::whisper_context,
-    state: *mut raw::whisper_state,
-    segment: c_int,
-    token: c_int,
-) -> Result<RawToken, EngineError> {
-    // SAFETY: the caller's promise; the text lies in the context's vocabulary.
-    unsafe {
-        let data = sys::whisper_full_get_token_data_from_state(state, segment, token)?;
-        let text = sys::whisper_token_to_str(context, data.id)?;
-        if std::env::var("DUMP").is_ok() { eprintln!("{:?} id {} tid {} ({:.2}) pt {} ptsum {}", CStr::from_ptr(text), data.id, data.tid, (data.tid - 50364) as f32 / 50.0, data.pt, data.ptsum); }
-        Ok(RawToken {
-            id: data.id,
-            text: CStr::from_ptr(text).to_bytes().to_vec(),
-            probability: data.p,
-        })
     }
 }
 
@@ -593,7 +325,12 @@ pub(crate) fn languages() -> Result<&'static [(String, String)], EngineError> {
     // SAFETY: ids up to the largest are known, and the texts live as long as the process.
     let languages = unsafe {
         (0..=sys::whisper_lang_max_id()?)
-            .map(|id| Ok((text(sys::whisper_lang_str(id)?), text(sys::whisper_lang_str_full(id)?))))
+            .map(|id| {
+                Ok((
+                    text(sys::whisper_lang_str(id)?),
+                    text(sys::whisper_lang_str_full(id)?),
+                ))
+            })
             .collect::<Result<_, EngineError>>()?
     };
     Ok(LANGUAGES.get_or_init(|| languages))
@@ -629,5 +366,7 @@ unsafe fn text(pointer: *const c_char) -> String {
         return String::new();
     }
     // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(pointer) }
+        .to_string_lossy()
+        .into_owned()
 }

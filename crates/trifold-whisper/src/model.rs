@@ -20,7 +20,7 @@ use crate::{Transcriber, WhisperError};
 ///
 /// let model = Model::load(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/speech/trifold-speech.bin"))?;
 /// assert_eq!(model.info().size, "tiny");
-/// assert_eq!(model.info().weights, "Q5_0");
+/// assert_eq!(model.info().weights, "q5_0");
 /// assert_eq!(model.languages().next(), Some(("en", "english")));
 /// # Ok::<_, trifold_whisper::WhisperError>(())
 /// ```
@@ -54,7 +54,7 @@ pub struct ModelInfo {
     pub size: String,
     /// Whether it knows other languages than English.
     pub multilingual: bool,
-    /// The type of its matrices, such as `F16` or `Q5_0`.
+    /// The type of its matrices, such as `f16` or `q5_0`.
     pub weights: String,
     /// The hyperparameters, as they are in the file.
     pub hparams: WhisperHparams,
@@ -75,13 +75,20 @@ impl Model {
         let checked = check_speech_model(path)?;
         let context = load_context(path)?;
         let info = describe(&checked, &context, started.elapsed())?;
-        let first_special_token =
-            context.first_special_token().map_err(WhisperError::engine("load speech model"))?;
+        let first_special_token = context
+            .first_special_token()
+            .map_err(WhisperError::engine("load speech model"))?;
         let known = ffi::languages().map_err(WhisperError::engine("list the languages"))?;
         let count = language_count(&info.hparams).min(known.len());
-        let inner =
-            Inner { context: Arc::new(context), info, first_special_token, languages: &known[..count] };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Inner {
+            context: Arc::new(context),
+            info,
+            first_special_token,
+            languages: &known[..count],
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Makes a transcriber, which has the working memory for one transcription at a time.
@@ -97,11 +104,17 @@ impl Model {
     /// The languages that the model has tokens for, as code and English name. Whether it was trained for
     /// all of them is another matter.
     pub fn languages(&self) -> impl ExactSizeIterator<Item = (&'static str, &'static str)> + use<> {
-        self.inner.languages.iter().map(|(code, name)| (code.as_str(), name.as_str()))
+        self.inner
+            .languages
+            .iter()
+            .map(|(code, name)| (code.as_str(), name.as_str()))
     }
 
     /// Finds a language by code or English name.
-    pub(crate) fn language(&self, wanted: &str) -> Result<(&'static str, &'static str), WhisperError> {
+    pub(crate) fn language(
+        &self,
+        wanted: &str,
+    ) -> Result<(&'static str, &'static str), WhisperError> {
         let is_wanted = |(code, name): &(&str, &str)| {
             code.eq_ignore_ascii_case(wanted) || name.eq_ignore_ascii_case(wanted)
         };
@@ -126,17 +139,24 @@ impl Model {
 }
 
 fn load_context(path: &Path) -> Result<Context, WhisperError> {
-    let read_error = |source| WhisperError::ModelRead { path: path.to_owned(), source };
+    let read_error = |source| WhisperError::ModelRead {
+        path: path.to_owned(),
+        source,
+    };
     let file = File::open(path).map_err(read_error)?;
     let mut reader = BufReader::new(file);
     let (result, said) = log::keeping(|| Context::load(&mut reader));
     match result {
         Ok(Some(context)) => Ok(context),
-        Ok(None) => Err(WhisperError::LoadRefused { path: path.to_owned(), said }),
+        Ok(None) => Err(WhisperError::LoadRefused {
+            path: path.to_owned(),
+            said,
+        }),
         Err(LoadError::Read(source)) => Err(read_error(source)),
-        Err(LoadError::Engine(source)) => {
-            Err(WhisperError::Engine { what: "load speech model", source })
-        }
+        Err(LoadError::Engine(source)) => Err(WhisperError::Engine {
+            what: "load speech model",
+            source,
+        }),
     }
 }
 
@@ -147,16 +167,23 @@ fn describe(
 ) -> Result<ModelInfo, WhisperError> {
     // `check_speech_model` gives nothing else.
     let Some(whisper) = file.whisper() else {
-        return Err(WhisperError::LoadRefused { path: file.path().to_owned(), said: Vec::new() });
+        return Err(WhisperError::LoadRefused {
+            path: file.path().to_owned(),
+            said: Vec::new(),
+        });
     };
     let hparams = whisper.hparams;
     Ok(ModelInfo {
         path: file.path().to_owned(),
         file_bytes: file.len(),
         load_time,
-        size: context.kind().map_err(WhisperError::engine("load speech model"))?,
+        size: context
+            .kind()
+            .map_err(WhisperError::engine("load speech model"))?,
         multilingual: hparams.is_multilingual(),
-        weights: hparams.weight_type().map_or_else(|| "unknown".to_owned(), |kind| kind.to_string()),
+        weights: hparams
+            .weight_type()
+            .map_or_else(|| "unknown".to_owned(), |kind| kind.to_string()),
         hparams,
     })
 }
@@ -164,5 +191,9 @@ fn describe(
 /// How many tokens of languages there are. The engine has names for all that any model knows, and
 /// does not look whether this one has a token for them: the next tokens have other meanings.
 fn language_count(hparams: &WhisperHparams) -> usize {
-    if hparams.is_multilingual() { hparams.n_vocab.saturating_sub(51766) as usize } else { 1 }
+    if hparams.is_multilingual() {
+        hparams.n_vocab.saturating_sub(51766) as usize
+    } else {
+        1
+    }
 }

@@ -111,7 +111,11 @@ impl From<&str> for Language {
     /// assert_eq!(Language::from("auto"), Language::Detect);
     /// ```
     fn from(text: &str) -> Self {
-        if text.eq_ignore_ascii_case("auto") { Self::Detect } else { Self::Given(text.to_owned()) }
+        if text.eq_ignore_ascii_case("auto") {
+            Self::Detect
+        } else {
+            Self::Given(text.to_owned())
+        }
     }
 }
 
@@ -147,17 +151,46 @@ impl Options {
     /// Checks what can be checked without the engine.
     pub(crate) fn check(&self, model: &ModelInfo) -> Result<(), WhisperError> {
         if self.translate && !model.multilingual {
-            return Err(invalid("translate", true, "false: this model knows only English"));
+            return Err(invalid(
+                "translate",
+                true,
+                "false: this model knows only English",
+            ));
         }
         if self.temperature != 0.0 {
-            in_range("temperature", self.temperature, 0.01..=1.0, "0, or 0.01 to 1")?;
+            in_range(
+                "temperature",
+                self.temperature,
+                0.01..=1.0,
+                "0, or 0.01 to 1",
+            )?;
         }
         if self.temperature_step != 0.0 {
-            in_range("temperature_step", self.temperature_step, 0.05..=1.0, "0, or 0.05 to 1")?;
+            in_range(
+                "temperature_step",
+                self.temperature_step,
+                0.05..=1.0,
+                "0, or 0.05 to 1",
+            )?;
         }
-        in_range("entropy_threshold", self.entropy_threshold, 0.0..=10.0, "0 to 10")?;
-        in_range("logprob_threshold", self.logprob_threshold, -100.0..=0.0, "-100 to 0")?;
-        in_range("no_speech_threshold", self.no_speech_threshold, 0.0..=1.0, "0 to 1")?;
+        in_range(
+            "entropy_threshold",
+            self.entropy_threshold,
+            0.0..=10.0,
+            "0 to 10",
+        )?;
+        in_range(
+            "logprob_threshold",
+            self.logprob_threshold,
+            -100.0..=0.0,
+            "-100 to 0",
+        )?;
+        in_range(
+            "no_speech_threshold",
+            self.no_speech_threshold,
+            0.0..=1.0,
+            "0 to 1",
+        )?;
         let best_of = match self.decoding {
             Decoding::Greedy { best_of } => best_of,
             Decoding::Beam { size, best_of } => {
@@ -173,7 +206,11 @@ impl Options {
             return Err(invalid("max_segment_chars", 0, "at least 1"));
         }
         if self.max_segment_chars.is_some() && self.single_segment {
-            return Err(invalid("single_segment", true, "false with max_segment_chars"));
+            return Err(invalid(
+                "single_segment",
+                true,
+                "false with max_segment_chars",
+            ));
         }
         if let Some(prompt) = &self.initial_prompt {
             check_prompt(prompt)?;
@@ -187,12 +224,22 @@ impl Options {
         let start = audio::samples_in(self.offset);
         if start >= samples {
             let expected = format!("less than the audio's length of {length:?}");
-            return Err(invalid("offset", format_args!("{:?}", self.offset), expected));
+            return Err(invalid(
+                "offset",
+                format_args!("{:?}", self.offset),
+                expected,
+            ));
         }
-        let Some(duration) = self.duration else { return Ok(start..samples) };
+        let Some(duration) = self.duration else {
+            return Ok(start..samples);
+        };
         let count = audio::samples_in(duration);
         if count == 0 {
-            return Err(invalid("duration", format_args!("{duration:?}"), "more than 0"));
+            return Err(invalid(
+                "duration",
+                format_args!("{duration:?}"),
+                "more than 0",
+            ));
         }
         Ok(start..start.saturating_add(count).min(samples))
     }
@@ -208,7 +255,11 @@ pub(crate) fn invalid(
     value: impl Display,
     expected: impl Into<String>,
 ) -> WhisperError {
-    WhisperError::Option { option, value: value.to_string(), expected: expected.into() }
+    WhisperError::Option {
+        option,
+        value: value.to_string(),
+        expected: expected.into(),
+    }
 }
 
 fn in_range<T: PartialOrd + Display>(
@@ -218,16 +269,28 @@ fn in_range<T: PartialOrd + Display>(
     expected: &'static str,
 ) -> Result<(), WhisperError> {
     // No range contains NaN.
-    if range.contains(&value) { Ok(()) } else { Err(invalid(option, value, expected)) }
+    if range.contains(&value) {
+        Ok(())
+    } else {
+        Err(invalid(option, value, expected))
+    }
 }
 
 fn check_prompt(prompt: &str) -> Result<(), WhisperError> {
     if prompt.len() > PROMPT_BYTES {
         let value = format!("{} bytes", prompt.len());
-        return Err(invalid("initial_prompt", value, format!("at most {PROMPT_BYTES} bytes")));
+        return Err(invalid(
+            "initial_prompt",
+            value,
+            format!("at most {PROMPT_BYTES} bytes"),
+        ));
     }
     if prompt.contains('\0') {
-        return Err(invalid("initial_prompt", format_args!("{prompt:?}"), "a text without NUL"));
+        return Err(invalid(
+            "initial_prompt",
+            format_args!("{prompt:?}"),
+            "a text without NUL",
+        ));
     }
     Ok(())
 }

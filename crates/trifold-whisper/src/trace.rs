@@ -21,7 +21,10 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub(crate) fn new(time_zero: i32) -> Self {
-        Self { time_zero, sequences: Mutex::default() }
+        Self {
+            time_zero,
+            sequences: Mutex::default(),
+        }
     }
 
     /// A new window begins.
@@ -41,7 +44,9 @@ impl Trace {
     /// segments of this window before it.
     pub(crate) fn delay(&self, before: &[Vec<i32>], segment: &[i32]) -> i64 {
         let sequences = self.sequences();
-        let delay = sequences.values().find_map(|sequence| self.delay_in(sequence, before, segment));
+        let delay = sequences
+            .values()
+            .find_map(|sequence| self.delay_in(sequence, before, segment));
         delay.unwrap_or(0)
     }
 
@@ -50,7 +55,10 @@ impl Trace {
         let mut at = 0;
         for earlier in before {
             at = self.skip_times(sequence, at);
-            at += sequence.get(at..)?.starts_with(earlier).then_some(earlier.len())?;
+            at += sequence
+                .get(at..)?
+                .starts_with(earlier)
+                .then_some(earlier.len())?;
         }
         let begin = self.skip_times(sequence, at);
         let rest = &sequence[begin..];
@@ -59,7 +67,11 @@ impl Trace {
             return None;
         }
         // The time that ended the segment before belongs to its tokens.
-        let first = if at > 0 && self.is_time(sequence[at - 1]) { at - 1 } else { at };
+        let first = if at > 0 && self.is_time(sequence[at - 1]) {
+            at - 1
+        } else {
+            at
+        };
         let times = &sequence[first..begin];
         let (first, last) = (times.first()?, times.last()?);
         Some(2 * i64::from(last - first).max(0))
@@ -67,7 +79,10 @@ impl Trace {
 
     fn skip_times(&self, sequence: &[i32], from: usize) -> usize {
         let rest = sequence.get(from..).unwrap_or_default();
-        from + rest.iter().take_while(|&&token| self.is_time(token)).count()
+        from + rest
+            .iter()
+            .take_while(|&&token| self.is_time(token))
+            .count()
     }
 
     /// As in the engine, 0 s is none.
@@ -76,7 +91,9 @@ impl Trace {
     }
 
     fn sequences(&self) -> MutexGuard<'_, HashMap<usize, Vec<i32>>> {
-        self.sequences.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sequences
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -129,8 +129,15 @@ impl Transcriber {
         const WHAT: &str = "make room for a transcription";
         let (state, said) = log::keeping(|| State::new(model.context()));
         match state.map_err(WhisperError::engine(WHAT))? {
-            Some(state) => Ok(Self { model: model.clone(), state }),
-            None => Err(WhisperError::EngineCode { what: WHAT, code: 0, said }),
+            Some(state) => Ok(Self {
+                model: model.clone(),
+                state,
+            }),
+            None => Err(WhisperError::EngineCode {
+                what: WHAT,
+                code: 0,
+                said,
+            }),
         }
     }
 
@@ -183,9 +190,16 @@ impl Transcriber {
 
         let worked = engine + detection.unwrap_or_default();
         Ok(Transcript {
-            text: trimmed(&raw.iter().flat_map(|segment| segment.text.clone()).collect::<Vec<_>>()),
+            text: trimmed(
+                &raw.iter()
+                    .flat_map(|segment| segment.text.clone())
+                    .collect::<Vec<_>>(),
+            ),
             language,
-            segments: raw.iter().flat_map(|segment| layout.convert(segment)).collect(),
+            segments: raw
+                .iter()
+                .flat_map(|segment| layout.convert(segment))
+                .collect(),
             duration: audio::duration(samples.len()),
             timings: Timings {
                 audio: None,
@@ -245,7 +259,10 @@ impl Transcriber {
     ) -> Result<Vec<SpokenLanguage>, WhisperError> {
         self.check_usable()?;
         check_samples(samples)?;
-        let options = Options { threads, ..Options::default() };
+        let options = Options {
+            threads,
+            ..Options::default()
+        };
         options.check(self.model.info())?;
         let lease = threads::lease(options.explicit_threads());
         let window = samples.len().min(30 * audio::SAMPLE_RATE as usize);
@@ -253,7 +270,11 @@ impl Transcriber {
     }
 
     fn check_usable(&self) -> Result<(), WhisperError> {
-        if self.state.is_broken() { Err(WhisperError::Poisoned) } else { Ok(()) }
+        if self.state.is_broken() {
+            Err(WhisperError::Poisoned)
+        } else {
+            Ok(())
+        }
     }
 
     /// The engine counts samples, and the numbers of its spectrogram, in 32 bits.
@@ -262,11 +283,17 @@ impl Transcriber {
         const LIMIT: usize = i32::MAX as usize;
         // The spectrogram goes on for 30 s of silence, and a little.
         let frames = LIMIT / self.model.info().hparams.n_mels.max(1) as usize;
-        let max = frames.saturating_sub(3100).saturating_mul(HOP).min(LIMIT - SHORTEST);
+        let max = frames
+            .saturating_sub(3100)
+            .saturating_mul(HOP)
+            .min(LIMIT - SHORTEST);
         if samples <= max {
             return Ok(());
         }
-        Err(WhisperError::AudioTooLong { found: audio::duration(samples), max: audio::duration(max) })
+        Err(WhisperError::AudioTooLong {
+            found: audio::duration(samples),
+            max: audio::duration(max),
+        })
     }
 
     /// The language as given, or detected, and how long that took.
@@ -286,7 +313,8 @@ impl Transcriber {
             Language::Detect => self.detect(samples, lease)?.into_iter().next(),
         };
         // Every model knows a language; formats without are refused.
-        let language = language.map_or_else(|| self.model.language("en").map(|en| spoken(en, None)), Ok)?;
+        let language =
+            language.map_or_else(|| self.model.language("en").map(|en| spoken(en, None)), Ok)?;
         Ok((language, Some(started.elapsed())))
     }
 
@@ -301,25 +329,43 @@ impl Transcriber {
             return Ok(vec![spoken(only, Some(1.0))]);
         }
         let n_vocab = self.model.info().hparams.n_vocab as usize;
-        let start = self.model.context().start_token().map_err(WhisperError::engine(WHAT))?;
+        let start = self
+            .model
+            .context()
+            .start_token()
+            .map_err(WhisperError::engine(WHAT))?;
         let (logits, said) =
             log::keeping(|| self.state.first_logits(samples, lease.count_i32(), n_vocab));
         let Some(logits) = logits.map_err(WhisperError::engine(WHAT))? else {
-            return Err(WhisperError::EngineCode { what: WHAT, code: -1, said });
+            return Err(WhisperError::EngineCode {
+                what: WHAT,
+                code: -1,
+                said,
+            });
         };
         // The tokens of the languages follow the one that begins a transcript.
         let first = usize::try_from(start).unwrap_or(0) + 1;
-        let logits = logits.get(first..first + languages.len()).unwrap_or_default();
+        let logits = logits
+            .get(first..first + languages.len())
+            .unwrap_or_default();
         check_numbers(logits)?;
         let mut found: Vec<SpokenLanguage> = languages
             .zip(softmax(logits))
             .map(|(language, probability)| spoken(language, Some(probability)))
             .collect();
-        found.sort_by(|a, b| f32::total_cmp(&b.probability.unwrap_or(0.0), &a.probability.unwrap_or(0.0)));
+        found.sort_by(|a, b| {
+            f32::total_cmp(&b.probability.unwrap_or(0.0), &a.probability.unwrap_or(0.0))
+        });
         Ok(found)
     }
 
-    fn layout<'s>(&self, samples: &'s [f32], window: &Range<usize>, language: &SpokenLanguage, options: &Options) -> Layout<'s> {
+    fn layout<'s>(
+        &self,
+        samples: &'s [f32],
+        window: &Range<usize>,
+        language: &SpokenLanguage,
+        options: &Options,
+    ) -> Layout<'s> {
         Layout {
             samples,
             window: audio::duration(window.start)..audio::duration(window.end),
@@ -363,7 +409,11 @@ impl Transcriber {
     /// The tokens of the initial prompt. The engine would drop what is too much without a word.
     fn prompt(&self, text: &str) -> Result<Vec<i32>, WhisperError> {
         let Ok(text) = CString::new(text) else {
-            return Err(invalid("initial_prompt", format_args!("{text:?}"), "a text without NUL"));
+            return Err(invalid(
+                "initial_prompt",
+                format_args!("{text:?}"),
+                "a text without NUL",
+            ));
         };
         let tokens = self
             .model
@@ -373,7 +423,11 @@ impl Transcriber {
         let max = (self.model.info().hparams.n_text_ctx / 2).saturating_sub(1) as usize;
         if tokens.len() > max {
             let value = format!("{} tokens", tokens.len());
-            return Err(invalid("initial_prompt", value, format!("at most {max} tokens")));
+            return Err(invalid(
+                "initial_prompt",
+                value,
+                format!("at most {max} tokens"),
+            ));
         }
         Ok(tokens)
     }
@@ -386,16 +440,28 @@ impl Transcriber {
         hooks: &mut Hooks,
     ) -> Result<Vec<RawSegment>, WhisperError> {
         const WHAT: &str = "transcribe";
-        let mut watch = Watch { hooks, layout, percent: None, stopped: false };
+        let mut watch = Watch {
+            hooks,
+            layout,
+            percent: None,
+            stopped: false,
+        };
         let (result, said) = log::keeping(|| self.state.full(settings, samples, &mut watch));
         let result = result.map_err(WhisperError::engine(WHAT))?;
         if watch.stopped {
             return Err(WhisperError::Cancelled);
         }
-        let segments =
-            result.map_err(|code| WhisperError::EngineCode { what: WHAT, code, said })?;
+        let segments = result.map_err(|code| WhisperError::EngineCode {
+            what: WHAT,
+            code,
+            said,
+        })?;
         let n_vocab = self.model.info().hparams.n_vocab as usize;
-        check_numbers(self.state.logits(n_vocab).map_err(WhisperError::engine(WHAT))?)?;
+        check_numbers(
+            self.state
+                .logits(n_vocab)
+                .map_err(WhisperError::engine(WHAT))?,
+        )?;
         watch.progress(100);
         Ok(segments)
     }
@@ -422,7 +488,9 @@ impl Observer for Watch<'_, '_> {
     }
 
     fn segments(&mut self, segments: &[RawSegment]) {
-        let Some(hook) = &mut self.hooks.segment else { return };
+        let Some(hook) = &mut self.hooks.segment else {
+            return;
+        };
         for segment in segments.iter().flat_map(|raw| self.layout.convert(raw)) {
             hook(&segment);
         }
@@ -439,15 +507,24 @@ fn check_samples(samples: &[f32]) -> Result<(), WhisperError> {
         return Err(WhisperError::NoSamples);
     }
     // Not `abs() > MAX`: NaN is not within either.
-    match samples.iter().position(|sample| !(-MAX_SAMPLE..=MAX_SAMPLE).contains(sample)) {
-        Some(index) => Err(WhisperError::Sample { index, value: samples[index] }),
+    match samples
+        .iter()
+        .position(|sample| !(-MAX_SAMPLE..=MAX_SAMPLE).contains(sample))
+    {
+        Some(index) => Err(WhisperError::Sample {
+            index,
+            value: samples[index],
+        }),
         None => Ok(()),
     }
 }
 
 fn check_numbers(logits: &[f32]) -> Result<(), WhisperError> {
     // Tokens may be ruled out by −∞.
-    match logits.iter().find(|logit| logit.is_nan() || **logit == f32::INFINITY) {
+    match logits
+        .iter()
+        .find(|logit| logit.is_nan() || **logit == f32::INFINITY)
+    {
         Some(&found) => Err(WhisperError::DamagedModel { found }),
         None => Ok(()),
     }
@@ -471,5 +548,9 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
 }
 
 fn spoken((code, name): (&str, &str), probability: Option<f32>) -> SpokenLanguage {
-    SpokenLanguage { code: code.to_owned(), name: name.to_owned(), probability }
+    SpokenLanguage {
+        code: code.to_owned(),
+        name: name.to_owned(),
+        probability,
+    }
 }

@@ -117,7 +117,9 @@ impl Transcript {
     /// # Ok::<_, trifold_whisper::WhisperError>(())
     /// ```
     pub fn to_text(&self) -> String {
-        self.segments.iter().fold(String::new(), |text, segment| text + &one_line(&segment.text) + "\n")
+        self.segments.iter().fold(String::new(), |text, segment| {
+            text + &one_line(&segment.text) + "\n"
+        })
     }
 
     /// Subtitles in SubRip's format (`.srt`): numbered, times as `00:00:00,200`.
@@ -127,7 +129,12 @@ impl Transcript {
             let (start, end) = cue_times(segment);
             let (start, end) = (timestamp(start, ','), timestamp(end, ','));
             // Writing to a String does not fail.
-            let _ = write!(srt, "{}\n{start} --> {end}\n{}\n\n", index + 1, one_line(&segment.text));
+            let _ = write!(
+                srt,
+                "{}\n{start} --> {end}\n{}\n\n",
+                index + 1,
+                one_line(&segment.text)
+            );
         }
         srt
     }
@@ -148,7 +155,10 @@ impl Transcript {
     }
 
     /// Everything, as indented JSON. Times are in seconds.
-    #[expect(clippy::missing_panics_doc, reason = "text, numbers and lists always become JSON")]
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "text, numbers and lists always become JSON"
+    )]
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("text, numbers and lists become JSON")
     }
@@ -156,7 +166,10 @@ impl Transcript {
 
 /// Text for formats that know it by lines: an empty line would end it.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('\0', "\u{fffd}")
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace('\0', "\u{fffd}")
 }
 
 /// Start and end in milliseconds. Players ignore cues that take no time.
@@ -183,7 +196,10 @@ pub(crate) fn clock(time: Duration) -> String {
     timestamp(milliseconds(time), '.')
 }
 
-#[expect(clippy::cast_precision_loss, reason = "there are 285,000 years before it shows")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "there are 285,000 years before it shows"
+)]
 fn seconds(time: Duration) -> f64 {
     // By way of milliseconds: 0.2, not 0.200000001.
     (milliseconds(time) as f64) / 1000.0

@@ -70,7 +70,11 @@ impl Layout<'_> {
         raw: &RawSegment,
         words: Vec<RawWord>,
     ) -> Segment {
-        let tokens = words.iter().flat_map(|word| &word.tokens).map(|&token| convert(token)).collect();
+        let tokens = words
+            .iter()
+            .flat_map(|word| &word.tokens)
+            .map(|&token| convert(token))
+            .collect();
         let words = if self.word_times {
             words.iter().filter_map(RawWord::finish).collect()
         } else {
@@ -88,7 +92,9 @@ impl Layout<'_> {
 
     /// Whether a word still fits into a piece.
     fn fits(&self, piece: &Piece, word: &RawWord) -> bool {
-        let Some(max) = self.max_chars else { return true };
+        let Some(max) = self.max_chars else {
+            return true;
+        };
         let mut bytes = piece.bytes.clone();
         bytes.extend_from_slice(&word.bytes);
         trimmed(&bytes).chars().count() <= max
@@ -97,7 +103,11 @@ impl Layout<'_> {
     /// The words of a segment, with their times.
     fn words<'a>(&self, raw: &'a RawSegment, segment: Range<Duration>) -> Vec<RawWord<'a>> {
         let mut words: Vec<RawWord> = Vec::new();
-        for token in raw.tokens.iter().filter(|token| token.id < self.first_special_token) {
+        for token in raw
+            .tokens
+            .iter()
+            .filter(|token| token.id < self.first_special_token)
+        {
             match words.last_mut() {
                 Some(word) if !self.begins_word(word, token) => word.push(token),
                 _ => words.push(RawWord::from(token)),
@@ -116,13 +126,16 @@ impl Layout<'_> {
 
     fn begins_word(&self, word: &RawWord, token: &RawToken) -> bool {
         // A character can take several tokens.
-        let is_whole = std::str::from_utf8(&word.bytes).is_ok();
+        let is_whole = std::str::from_utf8(&word.bytes)
+            .err()
+            .is_none_or(|error| error.error_len().is_some());
         is_whole && (token.text.starts_with(b" ") || self.characters)
     }
 
     /// The engine's 10 ms, counted from the beginning of the audio, and within what the engine was given.
     fn time(&self, centiseconds: i64) -> Duration {
-        let since = Duration::from_millis(u64::try_from(centiseconds).unwrap_or(0).saturating_mul(10));
+        let since =
+            Duration::from_millis(u64::try_from(centiseconds).unwrap_or(0).saturating_mul(10));
         self.window.start.saturating_add(since).min(self.window.end)
     }
 }
@@ -132,15 +145,22 @@ impl Layout<'_> {
 fn length(word: &[u8]) -> f32 {
     let text = String::from_utf8_lossy(word);
     let digits = text.chars().filter(char::is_ascii_digit).count();
-    let letters = text.chars().filter(|letter| letter.is_alphanumeric()).count() - digits;
-    // Every word takes some time; a digit is a word.
-    let v = |n: &str, d: f32| std::env::var(n).map_or(d, |x| x.parse().unwrap());
-    v("BASE",1.0) + (letters as f32).powf(v("POW",1.0)) + 4.0 * digits as f32
+    let letters = text
+        .chars()
+        .filter(|letter| letter.is_alphanumeric())
+        .count()
+        - digits;
+    // A digit is a word. What has neither is still something.
+    (letters + 4 * digits).max(1) as f32
 }
 
 fn convert(token: &RawToken) -> Token {
     let text = String::from_utf8_lossy(&token.text).into_owned();
-    Token { id: token.id, text, probability: token.probability }
+    Token {
+        id: token.id,
+        text,
+        probability: token.probability,
+    }
 }
 
 pub(crate) fn trimmed(bytes: &[u8]) -> String {
@@ -156,7 +176,11 @@ struct RawWord<'a> {
 impl<'a> RawWord<'a> {
     fn from(token: &'a RawToken) -> Self {
         let time = Duration::ZERO..Duration::ZERO;
-        Self { bytes: token.text.clone(), time, tokens: vec![token] }
+        Self {
+            bytes: token.text.clone(),
+            time,
+            tokens: vec![token],
+        }
     }
 
     fn push(&mut self, token: &'a RawToken) {
@@ -168,7 +192,11 @@ impl<'a> RawWord<'a> {
     fn finish(&self) -> Option<Word> {
         let text = trimmed(&self.bytes);
         #[expect(clippy::cast_precision_loss, reason = "words have few tokens")]
-        let probability = self.tokens.iter().map(|token| token.probability).sum::<f32>()
+        let probability = self
+            .tokens
+            .iter()
+            .map(|token| token.probability)
+            .sum::<f32>()
             / self.tokens.len() as f32;
         (!text.is_empty()).then_some(Word {
             start: self.time.start,
@@ -187,7 +215,10 @@ struct Piece<'a> {
 
 impl<'a> Piece<'a> {
     fn from(word: RawWord<'a>) -> Self {
-        Self { bytes: word.bytes.clone(), words: vec![word] }
+        Self {
+            bytes: word.bytes.clone(),
+            words: vec![word],
+        }
     }
 
     fn push(&mut self, word: RawWord<'a>) {
@@ -196,10 +227,14 @@ impl<'a> Piece<'a> {
     }
 
     fn start(&self) -> Duration {
-        self.words.first().map_or(Duration::ZERO, |word| word.time.start)
+        self.words
+            .first()
+            .map_or(Duration::ZERO, |word| word.time.start)
     }
 
     fn end(&self) -> Duration {
-        self.words.last().map_or(Duration::ZERO, |word| word.time.end)
+        self.words
+            .last()
+            .map_or(Duration::ZERO, |word| word.time.end)
     }
 }

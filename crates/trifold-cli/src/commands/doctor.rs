@@ -1,8 +1,213 @@
+//! `trifold doctor`: the engines, their seals, this machine, and the models at hand.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use trifold_build::elf;
+use trifold_runtime::{cpu, threads};
+
 use crate::{error::CliError, ui::Ui};
 
+/// Libraries that the program may ask for: parts of glibc, and GCC's unwinder.
+const SYSTEM_LIBRARIES: [&str; 6] =
+    ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "libpthread.so.0", "libdl.so.2", "ld-linux-x86-64.so.2"];
+
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  trifold doctor\n  trifold doctor --json")]
 pub(crate) struct Args {}
 
-pub(crate) fn run(_args: &Args, _ui: &Ui) -> Result<(), CliError> {
-    Ok(())
+pub(crate) fn run(_args: &Args, ui: &Ui) -> Result<(), CliError> {
+    let report = Report::gather()?;
+    if ui.json() {
+        ui.print_json(&report)?;
+    } else {
+        ui.print(&report.text())?;
+    }
+    match report.problems().first() {
+        None => Ok(()),
+        Some(problem) => Err(CliError::Check { message: problem.clone() }),
+    }
+}
+
+/// One engine, as it describes itself.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct EngineReport {
+    /// The upstream project.
+    pub(crate) name: &'static str,
+    /// Its version.
+    pub(crate) version: String,
+    /// The version of the ggml inside.
+    pub(crate) ggml: String,
+    /// Where that ggml comes from: the newest of the family, or the engine's own.
+    pub(crate) ggml_mode: &'static str,
+    /// The CPU level that its kernels need.
+    pub(crate) cpu_level: &'static str,
+}
+
+/// Asks the engines. Fails if one cannot run on this CPU.
+pub(crate) fn engines() -> Result<[EngineReport; 3], CliError> {
+    Ok([
+        EngineReport {
+            name: trifold_whisper_sys::ENGINE.name(),
+            version: trifold_whisper::whisper_version()?,
+            ggml: trifold_whisper::ggml_version()?,
+            ggml_mode: trifold_whisper_sys::GGML_MODE,
+            cpu_level: trifold_whisper_sys::ENGINE.cpu_level(),
+        },
+        EngineReport {
+            name: trifold_llama_sys::ENGINE.name(),
+            version: trifold_llama::llama_version()?,
+            ggml: trifold_llama::ggml_version()?,
+            ggml_mode: trifold_llama_sys::GGML_MODE,
+            cpu_level: trifold_llama_sys::ENGINE.cpu_level(),
+        },
+        EngineReport {
+            name: trifold_diffusion_sys::ENGINE.name(),
+            version: trifold_diffusion::version()?,
+            ggml: trifold_diffusion::ggml_version()?,
+            ggml_mode: trifold_diffusion_sys::GGML_MODE,
+            cpu_level: trifold_diffusion_sys::ENGINE.cpu_level(),
+        },
+    ])
+}
+
+/// What the program shows to the loader, read from its own file.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Seal {
+    /// Symbols that another library could bind to: none, if the seal holds.
+    pub(crate) exported: Vec<String>,
+    /// Libraries that the program asks for.
+    pub(crate) needed: Vec<String>,
+    /// Those of them that are not glibc's or GCC's unwinder.
+    pub(crate) foreign: Vec<String>,
+}
+
+impl Seal {
+    /// Reads the running program.
+    pub(crate) fn of_this_program() -> Result<Self, CliError> {
+        let program = std::env::current_exe().map_err(CliError::io("Could not find this program", "trifold"))?;
+        let linked = elf::linked(&program).map_err(|error| CliError::Check { message: error.to_string() })?;
+        let foreign =
+            linked.needed.iter().filter(|name| !SYSTEM_LIBRARIES.contains(&name.as_str())).cloned().collect();
+        Ok(Self { exported: linked.exported, needed: linked.needed, foreign })
+    }
+
+    /// What is wrong with it, in words.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let list = |what: &str, names: &[String]| {
+            (!names.is_empty()).then(|| {
+                let shown: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
+                format!("{what}: {} ({} in all)", shown.join(", "), names.len())
+            })
+        };
+        [list("The program exports symbols", &self.exported), list("The program needs libraries", &self.foreign)]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    version: &'static str,
+    engines: Vec<EngineReport>,
+    seal: Seal,
+    cpu: Cpu,
+    threads: Threads,
+    cache: PathBuf,
+    demo_models: Vec<Demo>,
+}
+
+#[derive(Serialize)]
+struct Cpu {
+    name: Option<String>,
+    features: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Threads {
+    budget: usize,
+    physical_cores: Option<usize>,
+    logical_cpus_allowed: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Demo {
+    name: String,
+    bytes: u64,
+    /// Where it lies if it was used before.
+    unpacked: Option<PathBuf>,
+}
+
+impl Report {
+    fn gather() -> Result<Self, CliError> {
+        let cache = trifold_hub::cache_dir()?;
+        let known = ["sse4.2", "avx", "avx2", "fma", "f16c", "bmi2", "avx512f", "avx512vnni", "avx512bf16"];
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION"),
+            engines: engines()?.to_vec(),
+            seal: Seal::of_this_program()?,
+            cpu: Cpu { name: cpu::name(), features: known.into_iter().filter(|name| cpu::has(name)).collect() },
+            threads: Threads {
+                budget: threads::budget().get(),
+                physical_cores: threads::physical_cores().map(usize::from),
+                logical_cpus_allowed: std::thread::available_parallelism().ok().map(usize::from),
+            },
+            demo_models: trifold_hub::demo_models().iter().map(|model| demo(model, &cache)).collect(),
+            cache,
+        })
+    }
+
+    fn problems(&self) -> Vec<String> {
+        self.seal.problems()
+    }
+
+    fn text(&self) -> String {
+        let mut lines = vec![format!("trifold {}", self.version), String::new(), "Engines".into()];
+        for engine in &self.engines {
+            lines.push(format!(
+                "  {:<22} {:<8} ggml {:<7} ({}), kernels for {}",
+                engine.name, engine.version, engine.ggml, engine.ggml_mode, engine.cpu_level
+            ));
+        }
+        let problems = self.problems();
+        lines.push(String::new());
+        lines.push("Seal".into());
+        lines.push(format!("  exported symbols       {}", self.seal.exported.len()));
+        lines.push(format!("  needs                  {}", self.seal.needed.join(", ")));
+        lines.push(format!("  verdict                {}", if problems.is_empty() { "holds" } else { "broken" }));
+        lines.push(String::new());
+        lines.push("This machine".into());
+        lines.push(format!("  CPU                    {}", self.cpu.name.as_deref().unwrap_or("unknown")));
+        lines.push(format!("  instructions           {}", self.cpu.features.join(" ")));
+        lines.push(format!(
+            "  threads                {} (physical cores: {}, CPUs allowed: {})",
+            self.threads.budget,
+            number(self.threads.physical_cores),
+            number(self.threads.logical_cpus_allowed)
+        ));
+        lines.push(String::new());
+        lines.push("Models".into());
+        for model in &self.demo_models {
+            let state = if model.unpacked.is_some() { "unpacked" } else { "inside the program" };
+            lines.push(format!("  {:<22} {:>4.1} MB, {state}", model.name, model.bytes as f64 / 1e6));
+        }
+        lines.push(format!("  cache                  {}", self.cache.display()));
+        lines.join("\n") + "\n"
+    }
+}
+
+fn number(value: Option<usize>) -> String {
+    value.map_or_else(|| "unknown".into(), |value| value.to_string())
+}
+
+fn demo(model: &trifold_hub::DemoModel, cache: &Path) -> Demo {
+    let start = model.file_name.split('.').next().unwrap_or_default();
+    let unpacked = fs_err::read_dir(cache.join("models")).ok().and_then(|entries| {
+        entries
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start)))
+    });
+    Demo { name: format!("demo:{}", model.name), bytes: model.size, unpacked }
 }

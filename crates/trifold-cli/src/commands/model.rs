@@ -49,8 +49,17 @@ pub(crate) fn picture(
 ) -> Result<trifold_diffusion::Model, CliError> {
     let mut model_options = trifold_diffusion::ModelOptions::new(path(name)?);
     options(&mut model_options);
+    picture_from(&model_options, name, ui)
+}
+
+/// Loads a picture model, which may come in parts.
+pub(crate) fn picture_from(
+    options: &trifold_diffusion::ModelOptions,
+    name: &str,
+    ui: &Ui,
+) -> Result<trifold_diffusion::Model, CliError> {
     let spinner = ui.spinner(format!("Loading {name}"));
-    let model = trifold_diffusion::Model::load_with(&model_options);
+    let model = trifold_diffusion::Model::load_with(options);
     spinner.finish_and_clear();
     interrupt::check()?;
     Ok(model?)

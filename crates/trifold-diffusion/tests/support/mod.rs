@@ -3,11 +3,20 @@
 
 use std::num::NonZeroUsize;
 
-use trifold_diffusion::{GenerateOptions, Model, ModelOptions, Picture, Sampler, Seed};
+use trifold_diffusion::{GenerateOptions, Model, ModelOptions, Picture, Progress, Sampler, Seed};
 
-pub(crate) const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/picture/trifold-picture.gguf");
-pub(crate) const STORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/story/trifold-story.gguf");
-pub(crate) const SPEECH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/speech/trifold-speech.bin");
+pub(crate) const MODEL: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../models/picture/trifold-picture.gguf"
+);
+pub(crate) const STORY: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../models/story/trifold-story.gguf"
+);
+pub(crate) const SPEECH: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../models/speech/trifold-speech.bin"
+);
 
 /// One thread: several tests run at once, and ggml's threads wait for each other by spinning.
 pub(crate) fn one_thread(path: impl Into<std::path::PathBuf>) -> ModelOptions {
@@ -66,4 +75,20 @@ pub(crate) fn is_blue([red, green, blue]: [u32; 3]) -> bool {
 
 pub(crate) fn is_yellow([red, green, blue]: [u32; 3]) -> bool {
     red > 170 && green > 140 && blue < 130
+}
+
+/// The steps that were reported, as (picture, step, steps).
+pub(crate) fn steps(progress: &[Progress]) -> Vec<(u32, u32, u32)> {
+    progress
+        .iter()
+        .filter_map(|progress| match *progress {
+            Progress::Step {
+                picture,
+                step,
+                steps,
+                ..
+            } => Some((picture, step, steps)),
+            _ => None,
+        })
+        .collect()
 }

@@ -306,3 +306,18 @@ fn layout(file: &ModelFile) -> Vec<Place> {
         })
         .collect()
 }
+
+#[test]
+fn a_text_model_can_be_a_part_of_a_picture_model() {
+    for name in [STORY, PICTURE] {
+        ModelFile::open(demo(name))
+            .unwrap()
+            .check_picture_part()
+            .unwrap();
+    }
+    let error = ModelFile::open(demo(SPEECH))
+        .unwrap()
+        .check_picture_part()
+        .unwrap_err();
+    assert_error(&error, &["Expected a picture model", "whisper"]);
+}

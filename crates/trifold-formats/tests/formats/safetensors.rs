@@ -236,6 +236,9 @@ fn the_picture_engine_has_limits() {
     for (bytes, parts) in cases {
         assert_refused(bytes, ModelFile::check_picture, parts);
     }
+    // As a text encoder, it is a part of one.
+    let text = read(&one("model.embed_tokens.weight", "F16", &[1], 2)).unwrap();
+    text.check_picture_part().unwrap();
     read(&one("t", "F8_E4M3", &[1, 1, 1, 1, 4], 4))
         .unwrap()
         .check_picture()

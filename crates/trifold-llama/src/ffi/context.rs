@@ -218,6 +218,7 @@ impl ContextHandle {
     /// Trips one of the engine's own checks, for tests of what happens then.
     #[cfg(test)]
     pub(crate) fn poison(&mut self) -> LlamaError {
+        self.clear().expect("a sound context");
         let mut batch = Batch::default();
         let too_many = 1 + self.n_batch().expect("a sound context");
         for position in 0..too_many.cast_signed() {

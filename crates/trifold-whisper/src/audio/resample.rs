@@ -53,13 +53,24 @@ impl Resampler {
             let expected = format!("{} to {} Hz", RATES.start(), RATES.end());
             return Err(invalid("rate", rate, expected));
         }
-        let mut resampler =
-            Self { rate, fft: None, pending: Vec::new(), block: Vec::new(), delay: 0, taken: 0, given: 0 };
+        let mut resampler = Self {
+            rate,
+            fft: None,
+            pending: Vec::new(),
+            block: Vec::new(),
+            delay: 0,
+            taken: 0,
+            given: 0,
+        };
         if rate != SAMPLE_RATE {
-            // The filter is as long as a block; 1024 samples on the side that has fewer make a sharp one.
-            let block = 1024 * (rate.div_ceil(SAMPLE_RATE)) as usize;
-            let fft = Fft::new(rate as usize, SAMPLE_RATE as usize, block, 1, FixedSync::Both)
-                .map_err(|error| invalid("rate", rate, error.to_string()))?;
+            let fft = Fft::new(
+                rate as usize,
+                SAMPLE_RATE as usize,
+                block(rate),
+                1,
+                FixedSync::Both,
+            )
+            .map_err(|error| invalid("rate", rate, error.to_string()))?;
             resampler.block = vec![0.0; fft.output_frames_max()];
             resampler.delay = fft.output_delay();
             resampler.fft = Some(fft);
@@ -111,7 +122,9 @@ impl Resampler {
         partial: Option<usize>,
         output: &mut Vec<f32>,
     ) -> Result<(), WhisperError> {
-        let Some(fft) = &mut self.fft else { return Ok(()) };
+        let Some(fft) = &mut self.fft else {
+            return Ok(());
+        };
         let rate = self.rate;
         let failed = |error: &dyn std::fmt::Display| invalid("rate", rate, error.to_string());
         let input = &self.pending[start..];
@@ -119,7 +132,10 @@ impl Resampler {
         let room = self.block.len();
         let mut block =
             SequentialSlice::new_mut(&mut self.block, 1, room).map_err(|error| failed(&error))?;
-        let indexing = Indexing { partial_len: partial, ..Indexing::default() };
+        let indexing = Indexing {
+            partial_len: partial,
+            ..Indexing::default()
+        };
         let (_, count) = fft
             .process_into_buffer(&input, &mut block, Some(&indexing))
             .map_err(|error| failed(&error))?;
@@ -128,5 +144,23 @@ impl Resampler {
         output.extend_from_slice(&self.block[skipped..count]);
         self.given += (count - skipped) as u64;
         Ok(())
+    }
+}
+
+/// How many samples to take at once. The filter is as long.
+fn block(rate: u32) -> usize {
+    let common = greatest_common_divisor(rate, SAMPLE_RATE);
+    let smallest = (rate / common) as usize;
+    // 1024 on the side that has fewer make a sharp filter.
+    let wanted = 1024 * rate.div_ceil(SAMPLE_RATE) as usize;
+    // An even number: of an odd one, the filter's middle would lie between two samples.
+    wanted.div_ceil(smallest).next_multiple_of(2) * smallest
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 {
+        a
+    } else {
+        greatest_common_divisor(b, a % b)
     }
 }
