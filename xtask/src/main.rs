@@ -1,6 +1,8 @@
 //! Developer tasks: `cargo xtask test`, `lint` and `bindings`.
+#![expect(clippy::print_stderr, reason = "a program for a developer's terminal")]
 
 mod bindings;
+mod checks;
 mod libclang;
 
 use std::process::ExitCode;
@@ -12,6 +14,10 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
+    /// Run all tests, of both ggml modes, and check that generated files are up to date.
+    Test,
+    /// Check formatting, lints, documentation and dependencies.
+    Lint,
     /// Generate the bindings and guarded calls of the engines.
     Bindings {
         /// Change nothing; fail if what is committed differs from what would be generated.
@@ -21,7 +27,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    match run(Task::parse()) {
+    match run(&Task::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -33,8 +39,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: Task) -> Result<()> {
+fn run(task: &Task) -> Result<()> {
     match task {
-        Task::Bindings { check } => bindings::run(check),
+        Task::Test => checks::test(),
+        Task::Lint => checks::lint(),
+        Task::Bindings { check } => bindings::run(*check),
     }
 }

@@ -10,8 +10,7 @@ use crate::{
     seal::{self, Exports},
     source::{self, Tree},
     toolchain::Toolchain,
-    units,
-    vocabulary,
+    units, vocabulary,
 };
 
 /// Which ggml an engine is compiled against.
@@ -83,7 +82,11 @@ pub struct Sealed {
 impl Builder {
     /// The builder that the environment asks for, see [`crate::env`].
     pub fn from_env() -> Result<Self, BuildError> {
-        Ok(Self { config: Config::load()?, cache: Cache::open()?, mode: Mode::from_env()? })
+        Ok(Self {
+            config: Config::load()?,
+            cache: Cache::open()?,
+            mode: Mode::from_env()?,
+        })
     }
 
     /// The source of an engine, and the source whose ggml it is compiled against.
@@ -91,7 +94,9 @@ impl Builder {
         let tree = source::locate(&self.config, &self.cache, name)?;
         let aligned_to = &self.config.common.aligned_to;
         let ggml = match self.mode {
-            Mode::Aligned if name != aligned_to => source::locate(&self.config, &self.cache, aligned_to)?,
+            Mode::Aligned if name != aligned_to => {
+                source::locate(&self.config, &self.cache, aligned_to)?
+            }
             Mode::Aligned | Mode::Pinned => tree.clone(),
         };
         Ok((tree, ggml))
@@ -105,20 +110,33 @@ impl Builder {
         let shim = shim_folder(name);
         let exports = Exports::read(name, &shim)?;
         let jobs = units::jobs(&self.config, &self.cache, name, &tree, &ggml, &shim)?;
-        let recipe = seal::Recipe { config: &self.config, engine: name, exports: &exports };
+        let recipe = seal::Recipe {
+            config: &self.config,
+            engine: name,
+            exports: &exports,
+        };
 
         let mut key = Key::new("sealed");
-        let all = jobs.rest.iter().chain(jobs.kernels.iter().flat_map(|(_, jobs)| jobs));
+        let all = jobs
+            .rest
+            .iter()
+            .chain(jobs.kernels.iter().flat_map(|(_, jobs)| jobs));
         key.texts(all.map(|job| job.object_key(&toolchain.id, toolchain.flags(job.cpp))));
         recipe.describe(&mut key);
         let key = key.finish();
 
-        let folder = self.cache.folder("engines")?.join(format!("{name}-{}-{key}", self.mode.name()));
+        let folder = self
+            .cache
+            .folder("engines")?
+            .join(format!("{name}-{}-{key}", self.mode.name()));
         let sealed = Sealed {
             engine: name.into(),
             archive: folder.join(format!("libtrifold_{name}.a")),
             object: folder.join(format!("trifold_{name}.o")),
-            vocabularies: engine.vocabularies.is_some().then(|| folder.join("vocabularies.xz")),
+            vocabularies: engine
+                .vocabularies
+                .is_some()
+                .then(|| folder.join("vocabularies.xz")),
             exports: exports.clone(),
             version: tree.version.clone(),
             ggml_version: ggml.ggml_version.clone(),
@@ -138,15 +156,20 @@ impl Builder {
         let rest = objects.split_off(flat.len() - jobs.rest.len());
         let mut levels = Vec::new();
         for (level, jobs) in &jobs.kernels {
-            levels.push((level.clone(), objects.drain(..jobs.len()).collect::<Vec<_>>()));
+            levels.push((
+                level.clone(),
+                objects.drain(..jobs.len()).collect::<Vec<_>>(),
+            ));
         }
 
         let _lock = self.cache.lock(&format!("sealed-{key}"))?;
         if folder.is_dir() {
             return Ok(sealed);
         }
-        let work = tempfile::tempdir_in(self.cache.folder("engines")?)
-            .map_err(BuildError::io("Could not create a folder in", self.cache.root()))?;
+        let work = tempfile::tempdir_in(self.cache.folder("engines")?).map_err(BuildError::io(
+            "Could not create a folder in",
+            self.cache.root(),
+        ))?;
         recipe.seal(&toolchain, &levels, &rest, work.path())?;
         if let Some(vocabularies) = &engine.vocabularies {
             let packed = self.vocabularies(&tree, vocabularies)?;
@@ -156,14 +179,19 @@ impl Builder {
                 .map_err(BuildError::io("Could not write", copy))?;
         }
         let made = work.keep();
-        fs_err::rename(&made, &folder).map_err(BuildError::io("Could not move a sealed engine to", &folder))?;
+        fs_err::rename(&made, &folder)
+            .map_err(BuildError::io("Could not move a sealed engine to", &folder))?;
         Ok(sealed)
     }
 }
 
 impl Builder {
     /// The packed vocabularies of a source; an entry of their own, for packing takes a minute.
-    fn vocabularies(&self, tree: &Tree, vocabularies: &Vocabularies) -> Result<PathBuf, BuildError> {
+    fn vocabularies(
+        &self,
+        tree: &Tree,
+        vocabularies: &Vocabularies,
+    ) -> Result<PathBuf, BuildError> {
         let mut key = Key::new("vocabularies");
         key.text(&tree.id).text(vocabulary::RECIPE);
         let key = key.finish();
@@ -181,7 +209,8 @@ impl Builder {
 /// The folder of an engine's C++ shim: of the `-sys` crate beside this one, or, in a build script,
 /// of the crate that is being built.
 fn shim_folder(name: &str) -> PathBuf {
-    let own = std::env::var_os("CARGO_MANIFEST_DIR").map(|folder| PathBuf::from(folder).join("shim"));
+    let own =
+        std::env::var_os("CARGO_MANIFEST_DIR").map(|folder| PathBuf::from(folder).join("shim"));
     match own {
         Some(own) if own.join(format!("{name}.cpp")).is_file() => own,
         _ => Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../trifold-{name}-sys/shim")),

@@ -39,7 +39,12 @@ impl Cache {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let root = variable(env::CACHE)
             .map(PathBuf::from)
-            .or_else(|| variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|base| base.is_absolute()).map(|base| base.join("trifold")))
+            .or_else(|| {
+                variable("XDG_CACHE_HOME")
+                    .map(PathBuf::from)
+                    .filter(|base| base.is_absolute())
+                    .map(|base| base.join("trifold"))
+            })
             .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".cache/trifold")))
             .ok_or(BuildError::NoCache)?;
         let root = std::path::absolute(&root)
@@ -70,7 +75,8 @@ impl Cache {
     /// Waits for the lock of this name.
     pub fn lock(&self, name: &str) -> Result<Lock, BuildError> {
         let (path, file) = self.lock_file(name)?;
-        file.lock().map_err(BuildError::io("Could not lock", path))?;
+        file.lock()
+            .map_err(BuildError::io("Could not lock", path))?;
         Ok(Lock(file))
     }
 
@@ -99,7 +105,8 @@ impl Cache {
 
     fn lock_file(&self, name: &str) -> Result<(PathBuf, File), BuildError> {
         let path = self.folder("locks")?.join(name);
-        let file = File::create(&path).map_err(BuildError::io("Could not create the lock", &path))?;
+        let file =
+            File::create(&path).map_err(BuildError::io("Could not create the lock", &path))?;
         Ok((path, file))
     }
 }
@@ -146,9 +153,13 @@ impl Key {
     /// 32 hexadecimal digits.
     pub fn finish(self) -> String {
         use std::fmt::Write as _;
-        self.0.finalize().iter().take(16).fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        self.0
+            .finalize()
+            .iter()
+            .take(16)
+            .fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
     }
 }

@@ -27,7 +27,11 @@ pub fn compile(
         .iter()
         .map(|job| {
             let key = job.object_key(&toolchain.id, toolchain.flags(job.cpp));
-            Task { job, object: folder.join(format!("{key}.o")), key }
+            Task {
+                job,
+                object: folder.join(format!("{key}.o")),
+                key,
+            }
         })
         .collect();
     let missing: Vec<&Task<'_>> = tasks.iter().filter(|task| !task.object.is_file()).collect();
@@ -35,7 +39,13 @@ pub fn compile(
         let total = missing.len();
         let text = format!("compiling {total} files, once for all later builds");
         let progress = Progress::new(title, &text);
-        Pool { cache, toolchain, progress: &progress, total }.run(missing)?;
+        Pool {
+            cache,
+            toolchain,
+            progress: &progress,
+            total,
+        }
+        .run(missing)?;
     }
     Ok(tasks.into_iter().map(|task| task.object).collect())
 }
@@ -72,7 +82,8 @@ impl Pool<'_> {
                             Ok(false) => push(&contended, task),
                             Err(error) => {
                                 failed.store(true, Ordering::Relaxed);
-                                let mut first = first_error.lock().unwrap_or_else(PoisonError::into_inner);
+                                let mut first =
+                                    first_error.lock().unwrap_or_else(PoisonError::into_inner);
                                 first.get_or_insert(error);
                             }
                         }
@@ -80,10 +91,16 @@ impl Pool<'_> {
                 });
             }
         });
-        if let Some(error) = first_error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(error) = first_error
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
             return Err(error);
         }
-        for task in contended.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        for task in contended
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
             self.attempt(task, slots, true)?;
         }
         Ok(())
@@ -115,8 +132,16 @@ impl Pool<'_> {
             .map_err(BuildError::io("Could not create a file in", folder))?
             .into_temp_path();
         let mut command = self.toolchain.compile(task.job.cpp);
-        command.args(&task.job.flags).arg("-c").arg(&task.job.file).arg("-o").arg(&work);
-        run(&format!("Could not compile {}", task.job.label), &mut command)?;
+        command
+            .args(&task.job.flags)
+            .arg("-c")
+            .arg(&task.job.file)
+            .arg("-o")
+            .arg(&work);
+        run(
+            &format!("Could not compile {}", task.job.label),
+            &mut command,
+        )?;
         work.persist(&task.object)
             .map_err(|error| BuildError::io("Could not write", &task.object)(error.error))
     }
@@ -137,14 +162,18 @@ fn pop<T>(queue: &Mutex<Vec<T>>) -> Option<T> {
 }
 
 fn push<T>(queue: &Mutex<Vec<T>>, item: T) {
-    queue.lock().unwrap_or_else(PoisonError::into_inner).push(item);
+    queue
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(item);
 }
 
 /// Runs a command and turns a failure into an error with all that it printed.
 pub(crate) fn run(what: &str, command: &mut Command) -> Result<(), BuildError> {
-    let output = command
-        .output()
-        .map_err(BuildError::io("Could not run", Path::new(command.get_program())))?;
+    let output = command.output().map_err(BuildError::io(
+        "Could not run",
+        Path::new(command.get_program()),
+    ))?;
     if output.status.success() {
         return Ok(());
     }

@@ -210,16 +210,20 @@ impl Config {
             toml::from_str(text).map_err(|error| BuildError::config(error.to_string()))?;
         config.engine(&config.common.aligned_to)?;
         if config.cpu_level.is_empty() {
-            return Err(BuildError::config("expected at least one [[cpu_level]], found none"));
+            return Err(BuildError::config(
+                "expected at least one [[cpu_level]], found none",
+            ));
         }
         Ok(config)
     }
 
     /// The engine of this name.
     pub fn engine(&self, name: &str) -> Result<&Engine, BuildError> {
-        self.engine.get(name).ok_or_else(|| BuildError::UnknownEngine {
-            name: name.to_owned(),
-            known: self.engine.keys().cloned().collect::<Vec<_>>().join(", "),
-        })
+        self.engine
+            .get(name)
+            .ok_or_else(|| BuildError::UnknownEngine {
+                name: name.to_owned(),
+                known: self.engine.keys().cloned().collect::<Vec<_>>().join(", "),
+            })
     }
 }

@@ -31,10 +31,15 @@ pub struct Symbols {
 pub fn symbols(path: &Path) -> Result<Symbols, BuildError> {
     let data = read(path)?;
     let file = parse(path, &data)?;
-    let mut symbols = Symbols { groups: groups(&file), ..Symbols::default() };
+    let mut symbols = Symbols {
+        groups: groups(&file),
+        ..Symbols::default()
+    };
     for symbol in file.symbols() {
         let name = symbol.name().unwrap_or_default().to_owned();
-        let SymbolFlags::Elf { st_info, .. } = symbol.flags() else { continue };
+        let SymbolFlags::Elf { st_info, .. } = symbol.flags() else {
+            continue;
+        };
         if st_info.st_bind() == elf::STB_LOCAL || name.is_empty() {
             continue;
         }
@@ -75,7 +80,9 @@ pub fn linked(path: &Path) -> Result<Linked, BuildError> {
     let sections = file.elf_section_table();
     let mut needed = Vec::new();
     if let Some((entries, link)) = sections.dynamic(endian, data.as_slice()).map_err(bad)? {
-        let strings = sections.strings(endian, data.as_slice(), link).map_err(bad)?;
+        let strings = sections
+            .strings(endian, data.as_slice(), link)
+            .map_err(bad)?;
         for entry in entries {
             if entry.d_tag.get(endian) == elf::DT_NEEDED {
                 let offset = u32::try_from(entry.d_val.get(endian)).unwrap_or(u32::MAX);
@@ -90,42 +97,75 @@ pub fn linked(path: &Path) -> Result<Linked, BuildError> {
 /// Fails unless the object defines exactly `expected`, and asks for nothing that could leak.
 pub fn check_sealed(engine: &str, path: &Path, expected: &[String]) -> Result<(), BuildError> {
     let found = symbols(path)?;
-    let broken = |what: String| BuildError::Seal { engine: engine.into(), what };
+    let broken = |what: String| BuildError::Seal {
+        engine: engine.into(),
+        what,
+    };
     let extra = missing_from(&found.global, expected);
     if !extra.is_empty() {
-        return Err(broken(format!("defines symbols that are not API: {}", extra.join(", "))));
+        return Err(broken(format!(
+            "defines symbols that are not API: {}",
+            extra.join(", ")
+        )));
     }
     let absent = missing_from(expected, &found.global);
     if !absent.is_empty() {
-        return Err(broken(format!("does not define API symbols: {}", absent.join(", "))));
+        return Err(broken(format!(
+            "does not define API symbols: {}",
+            absent.join(", ")
+        )));
     }
     if !found.unique.is_empty() {
-        return Err(broken(format!("has STB_GNU_UNIQUE symbols: {}", found.unique.join(", "))));
+        return Err(broken(format!(
+            "has STB_GNU_UNIQUE symbols: {}",
+            found.unique.join(", ")
+        )));
     }
     if found.groups > 0 {
         return Err(broken(format!("has section groups: {}", found.groups)));
     }
-    let foreign: Vec<&str> =
-        found.undefined.iter().map(String::as_str).filter(|name| !is_allowed(name)).collect();
+    let foreign: Vec<&str> = found
+        .undefined
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !is_allowed(name))
+        .collect();
     if !foreign.is_empty() {
-        return Err(broken(format!("needs symbols that are not on the list: {}", foreign.join(", "))));
+        return Err(broken(format!(
+            "needs symbols that are not on the list: {}",
+            foreign.join(", ")
+        )));
     }
     Ok(())
 }
 
 /// Whether a sealed engine may need this symbol from outside.
 pub fn is_allowed(name: &str) -> bool {
-    ALLOWED.lines().filter(|line| !line.starts_with('#')).any(|line| line == name)
+    ALLOWED
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .any(|line| line == name)
         || is_cpp_runtime(name)
 }
 
 /// The C++ runtime (libstdc++ and libgcc), less its ways to change the process.
 fn is_cpp_runtime(name: &str) -> bool {
     // std::set_terminate, std::locale::global, std::cout and its kin.
-    const DENIED: [&str; 6] =
-        ["_ZSt13set_terminate", "_ZNSt6locale6global", "_ZSt4cout", "_ZSt4cerr", "_ZSt4clog", "_ZSt3cin"];
-    const C_NAMES: [&str; 5] =
-        ["__cxa_", "_Unwind_", "__gxx_personality_v0", "__once_proxy", "__dynamic_cast"];
+    const DENIED: [&str; 6] = [
+        "_ZSt13set_terminate",
+        "_ZNSt6locale6global",
+        "_ZSt4cout",
+        "_ZSt4cerr",
+        "_ZSt4clog",
+        "_ZSt3cin",
+    ];
+    const C_NAMES: [&str; 5] = [
+        "__cxa_",
+        "_Unwind_",
+        "__gxx_personality_v0",
+        "__once_proxy",
+        "__dynamic_cast",
+    ];
     // operator new and delete.
     const OPERATORS: [&str; 4] = ["_Znw", "_Zna", "_Zdl", "_Zda"];
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
@@ -137,14 +177,21 @@ fn is_cpp_runtime(name: &str) -> bool {
     }
     // Mangled names: vtable, VTT, typeinfo and guard prefixes, a nested name's `N` and its `K` for
     // const; then `S` for what is in std, or one of the runtime's own namespaces.
-    let Some(rest) = name.strip_prefix("_Z") else { return false };
-    let rest = ["TV", "TT", "TI", "TS", "GV"].iter().find_map(|kind| rest.strip_prefix(kind)).unwrap_or(rest);
+    let Some(rest) = name.strip_prefix("_Z") else {
+        return false;
+    };
+    let rest = ["TV", "TT", "TI", "TS", "GV"]
+        .iter()
+        .find_map(|kind| rest.strip_prefix(kind))
+        .unwrap_or(rest);
     if rest.len() == 1 {
         return true; // typeinfo of a built-in type
     }
     let rest = rest.strip_prefix('N').unwrap_or(rest);
     let rest = rest.strip_prefix('K').unwrap_or(rest);
-    ["S", "9__gnu_cxx", "10__cxxabiv1"].iter().any(|namespace| rest.starts_with(namespace))
+    ["S", "9__gnu_cxx", "10__cxxabiv1"]
+        .iter()
+        .any(|namespace| rest.starts_with(namespace))
 }
 
 /// Whether an object has code that runs before `main`.
@@ -159,11 +206,19 @@ pub(crate) fn has_initialisers(path: &Path) -> Result<bool, BuildError> {
 
 fn groups(file: &ElfFile64<'_, LittleEndian>) -> usize {
     let endian = file.endian();
-    file.elf_section_table().iter().filter(|section| section.sh_type.get(endian) == elf::SHT_GROUP).count()
+    file.elf_section_table()
+        .iter()
+        .filter(|section| section.sh_type.get(endian) == elf::SHT_GROUP)
+        .count()
 }
 
 fn missing_from(wanted: &[String], there: &[String]) -> Vec<String> {
-    wanted.iter().filter(|name| there.binary_search(name).is_err()).take(20).cloned().collect()
+    wanted
+        .iter()
+        .filter(|name| there.binary_search(name).is_err())
+        .take(20)
+        .cloned()
+        .collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
@@ -175,5 +230,8 @@ fn parse<'a>(path: &Path, data: &'a [u8]) -> Result<ElfFile64<'a, LittleEndian>,
 }
 
 fn damaged(path: &Path, error: &object::Error) -> BuildError {
-    BuildError::config(format!("Expected an ELF file at: {} ({error})", path.display()))
+    BuildError::config(format!(
+        "Expected an ELF file at: {} ({error})",
+        path.display()
+    ))
 }

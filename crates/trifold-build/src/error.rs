@@ -115,14 +115,18 @@ impl BuildError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Config { .. } => "correct engines.toml; its head says what each entry means".into(),
+            Self::Config { .. } => {
+                "correct engines.toml; its head says what each entry means".into()
+            }
             Self::UnknownEngine { .. } => "engines are listed in engines.toml".into(),
             Self::Env { name, .. } => format!("unset {name}, or give it one of the values above"),
             Self::Target { .. } => {
                 "build on Linux with glibc on x86-64; other systems are planned".into()
             }
             Self::Source { hint, .. } => hint.clone(),
-            Self::MissingTool { program, package, .. } => format!(
+            Self::MissingTool {
+                program, package, ..
+            } => format!(
                 "install {program}, on Debian and Ubuntu: apt-get install {package}; \
                  CC, CXX, LD and OBJCOPY name others"
             ),

@@ -28,8 +28,15 @@ struct State {
 
 impl Progress {
     pub(crate) fn new(title: &str, text: &str) -> Self {
-        let state = State { out: open(), done: 0, shown: Instant::now() };
-        let progress = Self { title: title.into(), state: Mutex::new(state) };
+        let state = State {
+            out: open(),
+            done: 0,
+            shown: Instant::now(),
+        };
+        let progress = Self {
+            title: title.into(),
+            state: Mutex::new(state),
+        };
         progress.line(text);
         progress
     }
@@ -62,5 +69,8 @@ fn open() -> Option<File> {
         return None;
     }
     let parent = std::os::unix::process::parent_id();
-    File::options().append(true).open(format!("/proc/{parent}/fd/2")).ok()
+    File::options()
+        .append(true)
+        .open(format!("/proc/{parent}/fd/2"))
+        .ok()
 }

@@ -18,7 +18,10 @@ pub fn run(engine: &str) -> ExitCode {
 
 fn build(engine: &str) -> Result<(), BuildError> {
     let mut lines = Vec::new();
-    for name in env::ALL.iter().chain(&["CC", "CXX", "CFLAGS", "CXXFLAGS", "LD", "OBJCOPY", "AR"]) {
+    for name in env::ALL
+        .iter()
+        .chain(&["CC", "CXX", "CFLAGS", "CXXFLAGS", "LD", "OBJCOPY", "AR"])
+    {
         lines.push(format!("rerun-if-env-changed={name}"));
     }
     lines.push("rerun-if-changed=build.rs".into());
@@ -27,11 +30,23 @@ fn build(engine: &str) -> Result<(), BuildError> {
     let skip = std::env::var_os(env::SKIP_ENGINES).is_some_and(|value| value == "1")
         || std::env::var_os("DOCS_RS").is_some();
     let builder = Builder::from_env()?;
-    let features: Vec<String> =
-        builder.config.cpu_level.first().map(|level| level.features.clone()).unwrap_or_default();
-    let level = builder.config.cpu_level.first().map(|level| level.name.clone()).unwrap_or_default();
+    let features: Vec<String> = builder
+        .config
+        .cpu_level
+        .first()
+        .map(|level| level.features.clone())
+        .unwrap_or_default();
+    let level = builder
+        .config
+        .cpu_level
+        .first()
+        .map(|level| level.name.clone())
+        .unwrap_or_default();
     lines.push(format!("rustc-env=TRIFOLD_CPU_LEVEL={level}"));
-    lines.push(format!("rustc-env=TRIFOLD_CPU_FEATURES={}", features.join(",")));
+    lines.push(format!(
+        "rustc-env=TRIFOLD_CPU_FEATURES={}",
+        features.join(",")
+    ));
     lines.push(format!("rustc-env=TRIFOLD_MODE={}", builder.mode.name()));
     if skip {
         lines.push("rustc-cfg=trifold_no_engine".into());
@@ -52,12 +67,18 @@ fn link_lines(sealed: &Sealed) -> Result<Vec<String>, BuildError> {
         format!("rustc-link-search=native={}", folder.display()),
         // -bundle: the archive is large, and is read once, at the final link.
         format!("rustc-link-lib=static:-bundle=trifold_{}", sealed.engine),
-        format!("rustc-link-search=native={}", Toolchain::find()?.static_cpp_runtime()?.display()),
+        format!(
+            "rustc-link-search=native={}",
+            Toolchain::find()?.static_cpp_runtime()?.display()
+        ),
         "rustc-link-lib=static:-bundle=stdc++".into(),
         format!("metadata=archive={}", sealed.archive.display()),
     ];
     if let Some(vocabularies) = &sealed.vocabularies {
-        lines.push(format!("rustc-env=TRIFOLD_VOCABULARIES={}", vocabularies.display()));
+        lines.push(format!(
+            "rustc-env=TRIFOLD_VOCABULARIES={}",
+            vocabularies.display()
+        ));
     }
     Ok(lines)
 }
@@ -70,7 +91,10 @@ fn print(lines: &[String]) {
 }
 
 /// `error: …`, `  Caused by: …`, `hint: …`, as the program itself reports errors.
-#[expect(clippy::print_stderr, reason = "cargo shows the standard error of a build script that fails")]
+#[expect(
+    clippy::print_stderr,
+    reason = "cargo shows the standard error of a build script that fails"
+)]
 fn report(error: &BuildError) {
     eprintln!("error: {error}");
     let mut cause = std::error::Error::source(error);

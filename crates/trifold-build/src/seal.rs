@@ -24,9 +24,26 @@ use crate::{
 
 /// C functions that the shim takes over (`crates/trifold-build/shim/stdio.cpp`).
 pub const WRAPPED: [&str; 20] = [
-    "_Exit", "backtrace", "backtrace_symbols_fd", "execlp", "fflush", "fork", "fprintf", "fputc", "fputs",
-    "fwrite", "perror", "pipe", "prctl", "printf", "putchar", "puts", "srand", "vfprintf",
-    "vprintf", "waitpid",
+    "_Exit",
+    "backtrace",
+    "backtrace_symbols_fd",
+    "execlp",
+    "fflush",
+    "fork",
+    "fprintf",
+    "fputc",
+    "fputs",
+    "fwrite",
+    "perror",
+    "pipe",
+    "prctl",
+    "printf",
+    "putchar",
+    "puts",
+    "srand",
+    "vfprintf",
+    "vprintf",
+    "waitpid",
 ];
 
 /// What a sealed engine exports.
@@ -42,18 +59,24 @@ impl Exports {
     /// Reads the list that `cargo xtask bindings` wrote.
     pub fn read(engine: &str, shim: &Path) -> Result<Self, BuildError> {
         let path = shim.join("guarded.inc");
-        let text = fs_err::read_to_string(&path).map_err(BuildError::io("Could not read", &path))?;
+        let text =
+            fs_err::read_to_string(&path).map_err(BuildError::io("Could not read", &path))?;
         let functions = text
             .lines()
             .filter_map(|line| line.strip_prefix("TRIFOLD_GUARD(")?.strip_suffix(')'))
             .map(str::to_owned)
             .collect();
-        Ok(Self { functions, prefix: format!("trifold_{engine}_") })
+        Ok(Self {
+            functions,
+            prefix: format!("trifold_{engine}_"),
+        })
     }
 
     /// The shim's own functions, besides the guarded ones.
     fn own(&self) -> impl Iterator<Item = String> {
-        ["start", "terminate_handler"].iter().map(|name| format!("{}{name}", self.prefix))
+        ["start", "terminate_handler"]
+            .iter()
+            .map(|name| format!("{}{name}", self.prefix))
     }
 
     /// All symbols that the sealed object defines, sorted.
@@ -80,13 +103,23 @@ pub(crate) struct Recipe<'a> {
 impl Recipe<'_> {
     /// Adds all that decides about the result, other than the objects, to a key.
     pub(crate) fn describe(&self, key: &mut Key) {
-        key.text("seal 1").texts(self.wrapped()).texts(&self.config.ggml.kernels_keep).texts(self.exports.symbols());
+        key.text("seal 1")
+            .texts(self.wrapped())
+            .texts(&self.config.ggml.kernels_keep)
+            .texts(self.exports.symbols());
     }
 
     /// All functions that the shim takes over.
     fn wrapped(&self) -> Vec<&str> {
-        let own = self.config.engine.get(self.engine).map(|engine| &engine.wrap);
-        WRAPPED.into_iter().chain(own.into_iter().flatten().map(String::as_str)).collect()
+        let own = self
+            .config
+            .engine
+            .get(self.engine)
+            .map(|engine| &engine.wrap);
+        WRAPPED
+            .into_iter()
+            .chain(own.into_iter().flatten().map(String::as_str))
+            .collect()
     }
 
     /// Seals objects into `folder`.
@@ -97,8 +130,13 @@ impl Recipe<'_> {
         rest: &[PathBuf],
         folder: &Path,
     ) -> Result<(), BuildError> {
-        let scratch = tempfile::tempdir_in(folder).map_err(BuildError::io("Could not create a folder in", folder))?;
-        let step = Step { engine: self.engine, toolchain, scratch: scratch.path() };
+        let scratch = tempfile::tempdir_in(folder)
+            .map_err(BuildError::io("Could not create a folder in", folder))?;
+        let step = Step {
+            engine: self.engine,
+            toolchain,
+            scratch: scratch.path(),
+        };
 
         let mut parts = rest.to_vec();
         for (level, objects) in kernels {
@@ -106,18 +144,35 @@ impl Recipe<'_> {
         }
         let linked = step.link("all", &parts, &self.wrapped())?;
 
-        let guarded = self.exports.functions.iter().map(|name| format!("{}guarded_{name}", self.exports.prefix));
-        let keep = self.exports.functions.iter().cloned().chain(guarded).chain(self.exports.own());
+        let guarded = self
+            .exports
+            .functions
+            .iter()
+            .map(|name| format!("{}guarded_{name}", self.exports.prefix));
+        let keep = self
+            .exports
+            .functions
+            .iter()
+            .cloned()
+            .chain(guarded)
+            .chain(self.exports.own());
         let hidden = step.keep("hidden", &linked, keep, false)?;
 
         let object = folder.join(format!("trifold_{}.o", self.engine));
-        let names = self.exports.functions.iter().map(|name| format!("{name} {}{name}", self.exports.prefix));
+        let names = self
+            .exports
+            .functions
+            .iter()
+            .map(|name| format!("{name} {}{name}", self.exports.prefix));
         step.rename(&hidden, names, &object)?;
 
         elf::check_sealed(self.engine, &object, &self.exports.symbols())?;
 
         let archive = folder.join(format!("libtrifold_{}.a", self.engine));
-        run("Could not write the archive", toolchain.ar().arg("crsD").arg(&archive).arg(&object))
+        run(
+            "Could not write the archive",
+            toolchain.ar().arg("crsD").arg(&archive).arg(&object),
+        )
     }
 }
 
@@ -130,7 +185,12 @@ struct Step<'a> {
 
 impl Step<'_> {
     /// One CPU level's kernels, closed but for the names that match `keep`.
-    fn kernels(&self, level: &str, objects: &[PathBuf], keep: &[String]) -> Result<PathBuf, BuildError> {
+    fn kernels(
+        &self,
+        level: &str,
+        objects: &[PathBuf],
+        keep: &[String],
+    ) -> Result<PathBuf, BuildError> {
         let linked = self.link(&format!("kernels-{level}-linked"), objects, &[])?;
         // Static initialisers run before main, and so before any look at the CPU.
         if elf::has_initialisers(&linked)? {
@@ -139,7 +199,12 @@ impl Step<'_> {
                 what: format!("the kernels of level {level} have static initialisers"),
             });
         }
-        self.keep(&format!("kernels-{level}"), &linked, keep.iter().cloned(), true)
+        self.keep(
+            &format!("kernels-{level}"),
+            &linked,
+            keep.iter().cloned(),
+            true,
+        )
     }
 
     fn link(&self, name: &str, objects: &[PathBuf], wrap: &[&str]) -> Result<PathBuf, BuildError> {
@@ -148,7 +213,10 @@ impl Step<'_> {
         command.args(["-r", "--force-group-allocation", "-z", "noexecstack"]);
         command.args(wrap.iter().map(|name| format!("--wrap={name}")));
         command.arg("-o").arg(&out).args(objects);
-        run(&format!("Could not link the objects of {}", self.engine), &mut command)?;
+        run(
+            &format!("Could not link the objects of {}", self.engine),
+            &mut command,
+        )?;
         Ok(out)
     }
 
@@ -165,21 +233,41 @@ impl Step<'_> {
         if patterns {
             command.arg("--wildcard");
         }
-        command.arg(format!("--keep-global-symbols={}", list.display())).arg(object).arg(&out);
-        run(&format!("Could not hide the symbols of {}", self.engine), &mut command)?;
+        command
+            .arg(format!("--keep-global-symbols={}", list.display()))
+            .arg(object)
+            .arg(&out);
+        run(
+            &format!("Could not hide the symbols of {}", self.engine),
+            &mut command,
+        )?;
         Ok(out)
     }
 
-    fn rename(&self, object: &Path, names: impl Iterator<Item = String>, out: &Path) -> Result<(), BuildError> {
+    fn rename(
+        &self,
+        object: &Path,
+        names: impl Iterator<Item = String>,
+        out: &Path,
+    ) -> Result<(), BuildError> {
         let list = self.list("names", names)?;
         let mut command = self.toolchain.objcopy();
-        command.arg(format!("--redefine-syms={}", list.display())).arg(object).arg(out);
-        run(&format!("Could not rename the symbols of {}", self.engine), &mut command)
+        command
+            .arg(format!("--redefine-syms={}", list.display()))
+            .arg(object)
+            .arg(out);
+        run(
+            &format!("Could not rename the symbols of {}", self.engine),
+            &mut command,
+        )
     }
 
     fn list(&self, name: &str, lines: impl Iterator<Item = String>) -> Result<PathBuf, BuildError> {
         let path = self.scratch.join(name);
-        write_atomically(&path, (lines.collect::<Vec<_>>().join("\n") + "\n").as_bytes())?;
+        write_atomically(
+            &path,
+            (lines.collect::<Vec<_>>().join("\n") + "\n").as_bytes(),
+        )?;
         Ok(path)
     }
 }

@@ -36,7 +36,11 @@ pub struct Tree {
 pub fn locate(config: &Config, cache: &Cache, name: &str) -> Result<Tree, BuildError> {
     let engine = config.engine(name)?;
     let (root, id, label) = match &engine.source {
-        Source::Crate { name: package, version, dir } => {
+        Source::Crate {
+            name: package,
+            version,
+            dir,
+        } => {
             let folder = package_folder(name, package, version)?;
             let id = registry_checksum(package, version)?
                 .map_or_else(|| digest_folder(&folder.join(dir)), Ok)?;
@@ -62,7 +66,15 @@ pub fn locate(config: &Config, cache: &Cache, name: &str) -> Result<Tree, BuildE
         },
     };
     let ggml_version = prefix_version(&ggml.join("CMakeLists.txt"), "GGML")?;
-    Ok(Tree { engine: name.into(), root, id, label, version, ggml, ggml_version })
+    Ok(Tree {
+        engine: name.into(),
+        root,
+        id,
+        label,
+        version,
+        ggml,
+        ggml_version,
+    })
 }
 
 /// The part of `cargo metadata`'s answer that is used here.
@@ -89,10 +101,19 @@ fn package_folder(engine: &str, package: &str, version: &str) -> Result<PathBuf,
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["metadata", "--locked", "--format-version", "1", "--manifest-path"])
+        .args([
+            "metadata",
+            "--locked",
+            "--format-version",
+            "1",
+            "--manifest-path",
+        ])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
     let output = command.output().map_err(|error| {
-        fail(format!("cargo could not be started: {error}"), "see that cargo is in PATH")
+        fail(
+            format!("cargo could not be started: {error}"),
+            "see that cargo is in PATH",
+        )
     })?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -103,8 +124,12 @@ fn package_folder(engine: &str, package: &str, version: &str) -> Result<PathBuf,
              for an offline mirror see `cargo vendor`",
         ));
     }
-    let metadata: Metadata = serde_json::from_slice(&output.stdout)
-        .map_err(|error| fail(format!("cargo metadata printed no metadata: {error}"), "update cargo"))?;
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).map_err(|error| {
+        fail(
+            format!("cargo metadata printed no metadata: {error}"),
+            "update cargo",
+        )
+    })?;
     metadata
         .packages
         .into_iter()
@@ -153,11 +178,17 @@ fn digest_folder(root: &Path) -> Result<String, BuildError> {
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in fs_err::read_dir(&folder).map_err(BuildError::io("Could not read", &folder))? {
-            let path = entry.map_err(BuildError::io("Could not read", &folder))?.path();
+            let path = entry
+                .map_err(BuildError::io("Could not read", &folder))?
+                .path();
             if path.file_name().is_some_and(|name| name == ".git") {
                 continue;
             }
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path);
+            }
         }
     }
     files.sort();
@@ -183,10 +214,21 @@ fn checkout(cache: &Cache, engine: &str, url: &str, rev: &str) -> Result<PathBuf
         &["init", "--quiet"],
         &["fetch", "--quiet", "--depth", "1", url, rev],
         &["checkout", "--quiet", "FETCH_HEAD"],
-        &["submodule", "update", "--quiet", "--init", "--recursive", "--depth", "1"],
+        &[
+            "submodule",
+            "update",
+            "--quiet",
+            "--init",
+            "--recursive",
+            "--depth",
+            "1",
+        ],
     ];
     for step in steps {
-        let output = Command::new("git").current_dir(work.path()).args(step).output();
+        let output = Command::new("git")
+            .current_dir(work.path())
+            .args(step)
+            .output();
         let words = match output {
             Ok(output) if output.status.success() => continue,
             Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
@@ -199,7 +241,8 @@ fn checkout(cache: &Cache, engine: &str, url: &str, rev: &str) -> Result<PathBuf
         });
     }
     let made = work.keep();
-    fs_err::rename(&made, &target).map_err(BuildError::io("Could not move a checkout to", &target))?;
+    fs_err::rename(&made, &target)
+        .map_err(BuildError::io("Could not move a checkout to", &target))?;
     Ok(target)
 }
 
@@ -215,7 +258,12 @@ fn prefix_version(cmake: &Path, prefix: &str) -> Result<String, BuildError> {
                 BuildError::config(format!("Expected `{start}…)` in: {}", cmake.display()))
             })
     };
-    Ok(format!("{}.{}.{}", part("MAJOR")?, part("MINOR")?, part("PATCH")?))
+    Ok(format!(
+        "{}.{}.{}",
+        part("MAJOR")?,
+        part("MINOR")?,
+        part("PATCH")?
+    ))
 }
 
 /// `x.y.z` from `project("name" VERSION x.y.z)`.

@@ -48,7 +48,15 @@ impl Toolchain {
         let ar = binutil(&c, "AR", "ar")?;
         checked_binutil(&ar, "ar", "makes the archive of an engine")?;
         let id = format!("{c_version}\n{cpp_version}\n{ld_version}");
-        Ok(Self { c, cpp, launcher: launcher()?, ld, objcopy, ar, id })
+        Ok(Self {
+            c,
+            cpp,
+            launcher: launcher()?,
+            ld,
+            objcopy,
+            ar,
+            id,
+        })
     }
 
     /// Starts a command line that compiles C or C++, with the target's own flags.
@@ -69,7 +77,9 @@ impl Toolchain {
     /// The flags that [`Toolchain::compile`] starts with, for the cache key.
     pub fn flags(&self, cpp: bool) -> impl Iterator<Item = String> {
         let tool = if cpp { &self.cpp } else { &self.c };
-        tool.args().iter().map(|flag| flag.to_string_lossy().into_owned())
+        tool.args()
+            .iter()
+            .map(|flag| flag.to_string_lossy().into_owned())
     }
 
     /// Starts an `ld` command line.
@@ -90,7 +100,8 @@ impl Toolchain {
     /// The folder that holds the compiler's static libstdc++.
     pub fn static_cpp_runtime(&self) -> Result<PathBuf, BuildError> {
         let name = "libstdc++.a";
-        let path = PathBuf::from(ask(self.cpp.path(), &[&format!("-print-file-name={name}")])?.trim());
+        let path =
+            PathBuf::from(ask(self.cpp.path(), &[&format!("-print-file-name={name}")])?.trim());
         match path.parent() {
             Some(folder) if path.is_absolute() && path.is_file() => Ok(folder.to_path_buf()),
             _ => Err(BuildError::MissingTool {
@@ -117,7 +128,11 @@ fn compiler(cpp: bool) -> Result<cc::Tool, BuildError> {
 }
 
 fn missing_compiler(program: &str, needed_for: &'static str) -> BuildError {
-    BuildError::MissingTool { program: program.into(), needed_for, package: "g++" }
+    BuildError::MissingTool {
+        program: program.into(),
+        needed_for,
+        package: "g++",
+    }
 }
 
 /// The version text of a compiler that is there and new enough.
@@ -126,8 +141,7 @@ fn checked_compiler(
     program: &str,
     needed_for: &'static str,
 ) -> Result<String, BuildError> {
-    let version =
-        ask(path, &["--version"]).map_err(|_| missing_compiler(program, needed_for))?;
+    let version = ask(path, &["--version"]).map_err(|_| missing_compiler(program, needed_for))?;
     let first = version.lines().next().unwrap_or_default().to_owned();
     let clang = first.contains("clang");
     if !clang && numbers(&first).is_some_and(|(major, _)| major < OLDEST_GCC) {
@@ -160,7 +174,11 @@ fn checked_binutil(
         package: "binutils",
     })?;
     let first = version.lines().next().unwrap_or_default().to_owned();
-    let old = |expected| BuildError::OldTool { program: name.into(), expected, found: first.clone() };
+    let old = |expected| BuildError::OldTool {
+        program: name.into(),
+        expected,
+        found: first.clone(),
+    };
     if !first.starts_with("GNU") {
         return Err(old("GNU binutils (LD and OBJCOPY name another program)"));
     }
@@ -197,12 +215,16 @@ fn launcher() -> Result<Option<PathBuf>, BuildError> {
     let named: Option<OsString> = std::env::var_os(env::LAUNCHER).filter(|value| !value.is_empty());
     match named {
         Some(name) if name == "none" => Ok(None),
-        Some(name) => in_path(Path::new(&name)).map(Some).ok_or_else(|| BuildError::Env {
-            name: env::LAUNCHER,
-            found: name.to_string_lossy().into_owned(),
-            expected: "a program in PATH, or `none`",
-        }),
-        None => Ok(["sccache", "ccache"].iter().find_map(|name| in_path(Path::new(name)))),
+        Some(name) => in_path(Path::new(&name))
+            .map(Some)
+            .ok_or_else(|| BuildError::Env {
+                name: env::LAUNCHER,
+                found: name.to_string_lossy().into_owned(),
+                expected: "a program in PATH, or `none`",
+            }),
+        None => Ok(["sccache", "ccache"]
+            .iter()
+            .find_map(|name| in_path(Path::new(name)))),
     }
 }
 
@@ -221,10 +243,19 @@ mod tests {
 
     #[test]
     fn version_lines_of_real_tools() {
-        assert_eq!(numbers("GNU ld (GNU Binutils for Debian) 2.40"), Some((2, 40)));
-        assert_eq!(numbers("g++ (Debian 12.2.0-14+deb12u1) 12.2.0"), Some((12, 2)));
+        assert_eq!(
+            numbers("GNU ld (GNU Binutils for Debian) 2.40"),
+            Some((2, 40))
+        );
+        assert_eq!(
+            numbers("g++ (Debian 12.2.0-14+deb12u1) 12.2.0"),
+            Some((12, 2))
+        );
         assert_eq!(numbers("GNU ld version 2.27-44.base.el7"), Some((2, 27)));
-        assert_eq!(numbers("gcc (GCC) 8.5.0 20210514 (Red Hat 8.5.0-28)"), Some((8, 5)));
+        assert_eq!(
+            numbers("gcc (GCC) 8.5.0 20210514 (Red Hat 8.5.0-28)"),
+            Some((8, 5))
+        );
         assert_eq!(numbers("no version here"), None);
     }
 }

@@ -25,8 +25,11 @@ const SEAL_FLAGS: [&str; 5] = [
     "-fexceptions",
     "-w", // the warnings are upstream's to read
 ];
-const SEAL_FLAGS_CPP: [&str; 3] =
-    ["-std=gnu++17", "-fvisibility-inlines-hidden", "-fno-gnu-unique"];
+const SEAL_FLAGS_CPP: [&str; 3] = [
+    "-std=gnu++17",
+    "-fvisibility-inlines-hidden",
+    "-fno-gnu-unique",
+];
 const SEAL_FLAGS_C: [&str; 1] = ["-std=gnu11"];
 
 /// One run of the compiler.
@@ -46,7 +49,11 @@ pub struct Job {
 
 impl Job {
     /// The name of the object in the cache.
-    pub fn object_key(&self, toolchain_id: &str, target_flags: impl Iterator<Item = String>) -> String {
+    pub fn object_key(
+        &self,
+        toolchain_id: &str,
+        target_flags: impl Iterator<Item = String>,
+    ) -> String {
         let mut key = Key::new("object");
         key.text(toolchain_id).texts(target_flags).texts(&self.key);
         key.finish()
@@ -97,7 +104,10 @@ struct Flags {
 
 impl Flags {
     fn new(defines: &[&[String]]) -> Self {
-        let mut flags = Self { flags: Vec::new(), key: Vec::new() };
+        let mut flags = Self {
+            flags: Vec::new(),
+            key: Vec::new(),
+        };
         flags.plain("-DNDEBUG");
         for define in defines.iter().copied().flatten() {
             flags.plain(&format!("-D{define}"));
@@ -113,85 +123,112 @@ impl Flags {
     /// Makes `__FILE__` (which ggml's assertions print) start with `name`, wherever the tree lies.
     fn tree(&mut self, tree: &Tree) {
         let name = &tree.engine;
-        self.flags.push(format!("-ffile-prefix-map={}={name}", tree.root.display()));
+        self.flags
+            .push(format!("-ffile-prefix-map={}={name}", tree.root.display()));
         self.key.push(format!("tree {name} {}", tree.id));
     }
 
     fn include(&mut self, root: &Path, folder: &str) {
-        self.flags.push(format!("-I{}", root.join(folder).display()));
+        self.flags
+            .push(format!("-I{}", root.join(folder).display()));
         self.key.push(format!("-I{folder}"));
     }
 
     /// A folder whose name is its content's digest.
     fn generated(&mut self, folder: &Path) {
         self.flags.push(format!("-I{}", folder.display()));
-        self.flags.push(format!("-ffile-prefix-map={}=generated", folder.display()));
-        self.key.push(folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        self.flags
+            .push(format!("-ffile-prefix-map={}=generated", folder.display()));
+        self.key.push(
+            folder
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+        );
     }
 
     fn job(&self, label: String, file: PathBuf, cpp: bool) -> Job {
         let language: &[&str] = if cpp { &SEAL_FLAGS_CPP } else { &SEAL_FLAGS_C };
-        let seal: Vec<String> =
-            SEAL_FLAGS.iter().chain(language).map(|flag| (*flag).to_owned()).collect();
+        let seal: Vec<String> = SEAL_FLAGS
+            .iter()
+            .chain(language)
+            .map(|flag| (*flag).to_owned())
+            .collect();
         let mut key = self.key.clone();
         key.extend(seal.iter().cloned());
         key.push(label.clone());
         let mut flags = seal;
         flags.extend(self.flags.iter().cloned());
-        Job { label, file, cpp, flags, key }
+        Job {
+            label,
+            file,
+            cpp,
+            flags,
+            key,
+        }
     }
 }
 
 impl Planner<'_> {
     fn ggml_base(&self, ggml: &Tree) -> Result<Vec<Job>, BuildError> {
         let parts = &self.config.ggml;
-        let mut flags = self.ggml_flags(ggml, &parts.base_defines, &parts.base_includes)?;
+        let mut flags = self.ggml_flags(ggml, &parts.base_defines, &parts.base_includes);
         let template = ggml.ggml.join("src/ggml-version.h.in");
         if template.is_file() {
             flags.generated(&self.configured(ggml, &[template])?);
         } else {
             for (name, value) in ggml_version_values(ggml) {
-                let name = if name == "GGML_BUILD_COMMIT" { "GGML_COMMIT" } else { name };
+                let name = if name == "GGML_BUILD_COMMIT" {
+                    "GGML_COMMIT"
+                } else {
+                    name
+                };
                 flags.plain(&format!("-D{name}=\"{value}\""));
             }
         }
-        Ok(self.files(&ggml.ggml, &parts.base, &parts.base_exclude)?
+        Ok(files(&ggml.ggml, &parts.base, &parts.base_exclude)?
             .map(|file| job_of(&flags, ggml, file, false))
             .collect())
     }
 
     fn kernels(&self, ggml: &Tree, level: &CpuLevel) -> Result<Vec<Job>, BuildError> {
         let parts = &self.config.ggml;
-        let mut flags = self.ggml_flags(ggml, &parts.kernels_defines, &parts.kernels_includes)?;
+        let mut flags = self.ggml_flags(ggml, &parts.kernels_defines, &parts.kernels_includes);
         for flag in &level.flags {
             flags.plain(flag);
         }
-        let relax = ("relax.h".to_owned(), include_str!("../shim/relax.h").to_owned());
+        let relax = (
+            "relax.h".to_owned(),
+            include_str!("../shim/relax.h").to_owned(),
+        );
         let folder = self.generate("relax", &[relax])?;
-        let mut spin_flags = Flags { flags: flags.flags.clone(), key: flags.key.clone() };
+        let mut spin_flags = Flags {
+            flags: flags.flags.clone(),
+            key: flags.key.clone(),
+        };
         spin_flags.generated(&folder);
         spin_flags.plain("-includerelax.h");
         // Revisions differ in what they have; a folder that is not there is no error.
-        Ok(self.files(&ggml.ggml, &parts.kernels, &[])?
+        Ok(files(&ggml.ggml, &parts.kernels, &[])?
             .map(|file| {
-                let flags = if file == parts.kernels_spin { &spin_flags } else { &flags };
+                let flags = if file == parts.kernels_spin {
+                    &spin_flags
+                } else {
+                    &flags
+                };
                 job_of(flags, ggml, file, false)
             })
             .collect())
     }
 
-    fn ggml_flags(
-        &self,
-        ggml: &Tree,
-        defines: &[String],
-        includes: &[String],
-    ) -> Result<Flags, BuildError> {
+    fn ggml_flags(&self, ggml: &Tree, defines: &[String], includes: &[String]) -> Flags {
         let mut flags = Flags::new(&[&self.config.common.defines, defines]);
         flags.tree(ggml);
         for folder in includes {
             flags.include(&ggml.ggml, folder);
         }
-        Ok(flags)
+        flags
     }
 
     fn engine(&self, name: &str, tree: &Tree, ggml: &Tree) -> Result<Vec<Job>, BuildError> {
@@ -202,7 +239,7 @@ impl Planner<'_> {
             for folder in &unit.includes {
                 flags.include(&tree.root, folder);
             }
-            let files: Vec<_> = self.files(&tree.root, &unit.files, &unit.exclude)?.collect();
+            let files: Vec<_> = self::files(&tree.root, &unit.files, &unit.exclude)?.collect();
             if files.is_empty() {
                 return Err(BuildError::config(format!(
                     "Expected files of {name} at: {} (found none in {})",
@@ -212,7 +249,11 @@ impl Planner<'_> {
             }
             match unit.unity {
                 Some(batch) => jobs.extend(self.unity(&flags, tree, unit, &files, batch)?),
-                None => jobs.extend(files.into_iter().map(|file| job_of(&flags, tree, file, unit.cpp))),
+                None => jobs.extend(
+                    files
+                        .into_iter()
+                        .map(|file| job_of(&flags, tree, file, unit.cpp)),
+                ),
             }
         }
         if let Some(vocabularies) = &engine.vocabularies {
@@ -226,7 +267,11 @@ impl Planner<'_> {
         let mut flags = Flags::new(&[&self.config.common.defines, &engine.defines]);
         if let Some(define) = &engine.version_define {
             // stable-diffusion.cpp makes a string of it by itself.
-            let quote = if engine.vocabularies.is_some() { "" } else { "\"" };
+            let quote = if engine.vocabularies.is_some() {
+                ""
+            } else {
+                "\""
+            };
             flags.plain(&format!("-D{define}={quote}{}{quote}", tree.version));
         }
         if tree.id != ggml.id {
@@ -238,21 +283,38 @@ impl Planner<'_> {
         }
         flags.include(&ggml.ggml, "include");
         if !engine.configure.is_empty() {
-            let templates: Vec<_> = engine.configure.iter().map(|path| tree.root.join(path)).collect();
+            let templates: Vec<_> = engine
+                .configure
+                .iter()
+                .map(|path| tree.root.join(path))
+                .collect();
             flags.generated(&self.configured(tree, &templates)?);
         }
         Ok(flags)
     }
 
     /// Our own C++: the guarded calls of the engine, and what all engines share.
-    fn shim(&self, name: &str, tree: &Tree, ggml: &Tree, shim: &Path) -> Result<Vec<Job>, BuildError> {
+    fn shim(
+        &self,
+        name: &str,
+        tree: &Tree,
+        ggml: &Tree,
+        shim: &Path,
+    ) -> Result<Vec<Job>, BuildError> {
         let mut files = vec![
-            ("guard.hpp".to_owned(), include_str!("../shim/guard.hpp").to_owned()),
-            ("stdio.cpp".to_owned(), include_str!("../shim/stdio.cpp").to_owned()),
+            (
+                "guard.hpp".to_owned(),
+                include_str!("../shim/guard.hpp").to_owned(),
+            ),
+            (
+                "stdio.cpp".to_owned(),
+                include_str!("../shim/stdio.cpp").to_owned(),
+            ),
         ];
-        for file in self.files(shim, &["*.cpp".into(), "*.inc".into()], &[])? {
+        for file in self::files(shim, &["*.cpp".into(), "*.inc".into()], &[])? {
             let path = shim.join(&file);
-            let text = fs_err::read_to_string(&path).map_err(BuildError::io("Could not read", &path))?;
+            let text =
+                fs_err::read_to_string(&path).map_err(BuildError::io("Could not read", &path))?;
             files.push((file, text));
         }
         let folder = self.generate("shim", &files)?;
@@ -262,7 +324,7 @@ impl Planner<'_> {
         Ok(files
             .iter()
             .map(|(file, _)| file)
-            .filter(|file| file.ends_with(".cpp"))
+            .filter(|file| is_cpp(file))
             .map(|file| flags.job(format!("shim/{file}"), folder.join(file), true))
             .collect())
     }
@@ -275,15 +337,24 @@ impl Planner<'_> {
         files: &[String],
         batch: usize,
     ) -> Result<Vec<Job>, BuildError> {
-        let first = unit.files.first().map_or("unit", String::as_str).replace(['/', '*'], "_");
+        let first = unit
+            .files
+            .first()
+            .map_or("unit", String::as_str)
+            .replace(['/', '*'], "_");
         files
             .chunks(batch)
             .enumerate()
             .map(|(index, chunk)| {
-                let text: String = chunk.iter().map(|file| format!("#include \"{file}\"\n")).collect();
+                let text = chunk.iter().fold(String::new(), |text, file| {
+                    text + "#include \"" + file + "\"\n"
+                });
                 let name = format!("unity_{index}.cpp");
                 let folder = self.generate("unity", &[(name.clone(), text)])?;
-                let mut flags = Flags { flags: flags.flags.clone(), key: flags.key.clone() };
+                let mut flags = Flags {
+                    flags: flags.flags.clone(),
+                    key: flags.key.clone(),
+                };
                 flags.include(&tree.root, "");
                 flags.generated(&folder);
                 let label = format!("{first}{index} ({} files)", chunk.len());
@@ -314,17 +385,22 @@ impl Planner<'_> {
         let files = templates
             .iter()
             .map(|path| {
-                let text = fs_err::read_to_string(path).map_err(BuildError::io("Could not read", path))?;
-                let filled = values
-                    .iter()
-                    .fold(text, |text, (name, value)| text.replace(&format!("@{name}@"), value));
+                let text =
+                    fs_err::read_to_string(path).map_err(BuildError::io("Could not read", path))?;
+                let filled = values.iter().fold(text, |text, (name, value)| {
+                    text.replace(&format!("@{name}@"), value)
+                });
                 if let Some(left) = filled.split('@').nth(1) {
                     return Err(BuildError::config(format!(
                         "Expected a value for @{left}@ in: {}",
                         path.display()
                     )));
                 }
-                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                let name = path
+                    .file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
                 Ok((name, filled))
             })
             .collect::<Result<Vec<_>, BuildError>>()?;
@@ -337,7 +413,10 @@ impl Planner<'_> {
         for (name, text) in files {
             key.text(name).text(text);
         }
-        let folder = self.cache.folder("generated")?.join(format!("{kind}-{}", key.finish()));
+        let folder = self
+            .cache
+            .folder("generated")?
+            .join(format!("{kind}-{}", key.finish()));
         fs_err::create_dir_all(&folder).map_err(BuildError::io("Could not create", &folder))?;
         for (name, text) in files {
             let path = folder.join(name);
@@ -347,29 +426,32 @@ impl Planner<'_> {
         }
         Ok(folder)
     }
+}
 
-    fn files(
-        &self,
-        root: &Path,
-        patterns: &[String],
-        exclude: &[String],
-    ) -> Result<impl Iterator<Item = String> + use<>, BuildError> {
-        let mut files = BTreeSet::new();
-        for pattern in patterns {
-            files.extend(glob(root, pattern)?);
-        }
-        for file in exclude {
-            files.remove(file);
-        }
-        Ok(files.into_iter())
+fn files(
+    root: &Path,
+    patterns: &[String],
+    exclude: &[String],
+) -> Result<impl Iterator<Item = String> + use<>, BuildError> {
+    let mut files = BTreeSet::new();
+    for pattern in patterns {
+        files.extend(glob(root, pattern)?);
     }
+    for file in exclude {
+        files.remove(file);
+    }
+    Ok(files.into_iter())
 }
 
 fn job_of(flags: &Flags, tree: &Tree, file: String, as_cpp: bool) -> Job {
-    let cpp = as_cpp || Path::new(&file).extension().is_some_and(|extension| extension == "cpp");
+    let cpp = as_cpp || is_cpp(&file);
     let below = tree.root.join(&file);
     // ggml's files are named relative to ggml, everything else to its own source.
-    let path = if below.is_file() { below } else { tree.ggml.join(&file) };
+    let path = if below.is_file() {
+        below
+    } else {
+        tree.ggml.join(&file)
+    };
     let mut job = flags.job(file, path, cpp);
     if as_cpp {
         // For a `.c` file; the driver would go by the name otherwise.
@@ -379,15 +461,29 @@ fn job_of(flags: &Flags, tree: &Tree, file: String, as_cpp: bool) -> Job {
     job
 }
 
+fn is_cpp(file: &str) -> bool {
+    Path::new(file)
+        .extension()
+        .is_some_and(|extension| extension == "cpp")
+}
+
 fn ggml_version_values(tree: &Tree) -> [(&'static str, String); 2] {
-    [("GGML_VERSION", tree.ggml_version.clone()), ("GGML_BUILD_COMMIT", tree.label.clone())]
+    [
+        ("GGML_VERSION", tree.ggml_version.clone()),
+        ("GGML_BUILD_COMMIT", tree.label.clone()),
+    ]
 }
 
 /// The files that match a pattern whose last part may hold one `*`, relative to `root`.
 pub fn glob(root: &Path, pattern: &str) -> Result<Vec<String>, BuildError> {
     let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
     let Some((start, end)) = name.split_once('*') else {
-        return Ok(root.join(pattern).is_file().then(|| pattern.to_owned()).into_iter().collect());
+        return Ok(root
+            .join(pattern)
+            .is_file()
+            .then(|| pattern.to_owned())
+            .into_iter()
+            .collect());
     };
     let path = root.join(folder);
     if !path.is_dir() {
@@ -397,9 +493,14 @@ pub fn glob(root: &Path, pattern: &str) -> Result<Vec<String>, BuildError> {
     for entry in fs_err::read_dir(&path).map_err(BuildError::io("Could not read", &path))? {
         let entry = entry.map_err(BuildError::io("Could not read", &path))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let matches = name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end);
+        let matches =
+            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end);
         if matches && entry.path().is_file() {
-            found.push(if folder.is_empty() { name } else { format!("{folder}/{name}") });
+            found.push(if folder.is_empty() {
+                name
+            } else {
+                format!("{folder}/{name}")
+            });
         }
     }
     found.sort();

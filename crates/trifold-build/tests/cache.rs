@@ -57,6 +57,10 @@ fn a_failed_write_leaves_nothing_and_says_where() {
     let below = file.join("below-a-file");
     let error = write_atomically(&below, b"x").unwrap_err();
     assert!(error.to_string().contains("below-a-file"), "{error}");
-    assert!(error.hint().is_some_and(|hint| hint.contains("TRIFOLD_CACHE")));
+    assert!(
+        error
+            .hint()
+            .is_some_and(|hint| hint.contains("TRIFOLD_CACHE"))
+    );
     assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -2,10 +2,7 @@
 //!
 //! This is what fails first when an engine moves to a new revision; CONTRIBUTING.md says what to do.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-};
+use std::{collections::BTreeSet, path::Path};
 
 use trifold_build::{Builder, Mode, cache::Cache, config::Config, source::Tree, units};
 
@@ -18,7 +15,10 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("_NETBSD_SOURCE", "not for Linux"),
     ("_BSD_SOURCE", "not for Linux"),
     ("_CRT_SECURE_NO_WARNINGS", "not for Linux"),
-    ("_SILENCE_CXX17_CODECVT_HEADER_DEPRECATION_WARNING", "not for Linux"),
+    (
+        "_SILENCE_CXX17_CODECVT_HEADER_DEPRECATION_WARNING",
+        "not for Linux",
+    ),
     ("_DISABLE_CONSTEXPR_MUTEX_CONSTRUCTOR", "not for Linux"),
     ("_XOPEN_SOURCE", "700 on OpenBSD; 600 is in ours"),
     ("GGML_BACKEND_DL", "backends are linked in"),
@@ -34,7 +34,10 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("SD_BUILD_SHARED_LIB", "shared libraries"),
     ("SD_BUILD_DLL", "shared libraries"),
     ("GGML_SCHED_NO_REALLOC", "a debugging aid, off upstream"),
-    ("GGML_USE_OPENMP", "three engines must not bring three OpenMP runtimes"),
+    (
+        "GGML_USE_OPENMP",
+        "three engines must not bring three OpenMP runtimes",
+    ),
     ("GGML_USE_ACCELERATE", "macOS"),
     ("ACCELERATE_NEW_LAPACK", "macOS"),
     ("ACCELERATE_LAPACK_ILP64", "macOS"),
@@ -43,7 +46,10 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("GGML_USE_CPU_RISCV64_SPACEMIT", "RISC-V"),
     ("GGML_NNPA", "s390x"),
     ("GGML_VXE", "s390x"),
-    ("MTMD_VIDEO", "starts ffmpeg as a child process from inside a library"),
+    (
+        "MTMD_VIDEO",
+        "starts ffmpeg as a child process from inside a library",
+    ),
     ("MA_NO_AVX2", "Windows on Arm"),
     ("SDCPP_BUILD_COMMIT", "only known in a git checkout"),
 ];
@@ -51,22 +57,50 @@ const LEFT_OUT: &[(&str, &str)] = &[
 /// Per engine: CMake file, the commands whose files we compile, and a prefix for these files.
 fn lists(name: &str) -> Vec<(&'static str, &'static str, &'static str)> {
     let mut lists = vec![
-        ("ggml/src/CMakeLists.txt", "add_library(ggml-base", "ggml/src/"),
+        (
+            "ggml/src/CMakeLists.txt",
+            "add_library(ggml-base",
+            "ggml/src/",
+        ),
         ("ggml/src/CMakeLists.txt", "add_library(ggml", "ggml/src/"),
-        ("ggml/src/ggml-cpu/CMakeLists.txt", "list(APPEND GGML_CPU_SOURCES", "ggml/src/"),
+        (
+            "ggml/src/ggml-cpu/CMakeLists.txt",
+            "list(APPEND GGML_CPU_SOURCES",
+            "ggml/src/",
+        ),
     ];
     match name {
         "llama" => lists.extend([
             ("src/CMakeLists.txt", "set(LLAMA_CORE_SOURCES", "src/"),
-            ("src/CMakeLists.txt", "file(GLOB LLAMA_MODELS_SOURCES", "src/"),
-            ("tools/mtmd/CMakeLists.txt", "add_library(mtmd", "tools/mtmd/"),
-            ("vendor/hash/CMakeLists.txt", "set(VENDOR_SRCS", "vendor/hash/"),
-            ("vendor/hash/CMakeLists.txt", "add_library(${TARGET} STATIC", "vendor/hash/"),
+            (
+                "src/CMakeLists.txt",
+                "file(GLOB LLAMA_MODELS_SOURCES",
+                "src/",
+            ),
+            (
+                "tools/mtmd/CMakeLists.txt",
+                "add_library(mtmd",
+                "tools/mtmd/",
+            ),
+            (
+                "vendor/hash/CMakeLists.txt",
+                "set(VENDOR_SRCS",
+                "vendor/hash/",
+            ),
+            (
+                "vendor/hash/CMakeLists.txt",
+                "add_library(${TARGET} STATIC",
+                "vendor/hash/",
+            ),
         ]),
         "whisper" => lists.push(("src/CMakeLists.txt", "add_library(whisper", "src/")),
         "diffusion" => lists.extend([
             ("CMakeLists.txt", "file(GLOB SD_LIB_SOURCES", ""),
-            ("thirdparty/CMakeLists.txt", "add_library(${Z_TARGET} OBJECT", "thirdparty/"),
+            (
+                "thirdparty/CMakeLists.txt",
+                "add_library(${Z_TARGET} OBJECT",
+                "thirdparty/",
+            ),
         ]),
         other => panic!("say which CMake lists belong to {other}"),
     }
@@ -81,8 +115,15 @@ fn files_are_the_ones_that_upstream_compiles() {
         let theirs = their_files(&name, &tree);
         let unknown: Vec<_> = ours.difference(&theirs).collect();
         let forgotten: Vec<_> = theirs.difference(&ours).collect();
-        assert!(unknown.is_empty() && forgotten.is_empty(), "{name}: upstream does not compile {unknown:?}; we do not compile {forgotten:?}");
-        assert!(ours.len() > 15, "{name}: only {} files were compared", ours.len());
+        assert!(
+            unknown.is_empty() && forgotten.is_empty(),
+            "{name}: upstream does not compile {unknown:?}; we do not compile {forgotten:?}"
+        );
+        assert!(
+            ours.len() > 15,
+            "{name}: only {} files were compared",
+            ours.len()
+        );
     }
 }
 
@@ -104,13 +145,21 @@ fn definitions_are_ours_or_left_out_for_a_reason() {
         .chain(engine.version_define.as_deref())
         .chain(["GGML_VERSION", "GGML_COMMIT"])
         .collect();
-        let files: BTreeSet<_> = lists(&name).into_iter().map(|(file, ..)| file).chain(["CMakeLists.txt"]).collect();
+        let files: BTreeSet<_> = lists(&name)
+            .into_iter()
+            .map(|(file, ..)| file)
+            .chain(["CMakeLists.txt"])
+            .collect();
         let mut seen = 0;
         for file in files {
             for define in definitions(&tree.root.join(file)) {
                 seen += 1;
-                let known = ours.contains(define.as_str()) || LEFT_OUT.iter().any(|(name, _)| *name == define);
-                assert!(known, "{name}: {file} sets {define}, which engines.toml does not");
+                let known = ours.contains(define.as_str())
+                    || LEFT_OUT.iter().any(|(name, _)| *name == define);
+                assert!(
+                    known,
+                    "{name}: {file} sets {define}, which engines.toml does not"
+                );
             }
         }
         assert!(seen > 5, "{name}: only {seen} definitions were compared");
@@ -125,7 +174,10 @@ fn the_exclusion_of_ggml_cpp_is_still_right() {
         let text = fs_err::read_to_string(tree.ggml.join("src/ggml.cpp")).unwrap();
         assert!(text.contains("set_terminate"));
         let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
-        assert!(lines < 40, "{name}: ggml.cpp has grown to {lines} lines: see what else it does now");
+        assert!(
+            lines < 40,
+            "{name}: ggml.cpp has grown to {lines} lines: see what else it does now"
+        );
     }
 }
 
@@ -135,7 +187,16 @@ fn engines() -> Vec<(Builder, String)> {
     let names: Vec<String> = config.engine.keys().cloned().collect();
     names
         .into_iter()
-        .map(|name| (Builder { config: config.clone(), cache: cache.clone(), mode: Mode::Pinned }, name))
+        .map(|name| {
+            (
+                Builder {
+                    config: config.clone(),
+                    cache: cache.clone(),
+                    mode: Mode::Pinned,
+                },
+                name,
+            )
+        })
         .collect()
 }
 
@@ -161,7 +222,12 @@ fn our_files(builder: &Builder, name: &str, tree: &Tree) -> BTreeSet<String> {
         }
     }
     // Ours takes its place.
-    files.extend(engine.vocabularies.iter().map(|vocabularies| vocabularies.replaces.display().to_string()));
+    files.extend(
+        engine
+            .vocabularies
+            .iter()
+            .map(|vocabularies| vocabularies.replaces.display().to_string()),
+    );
     files
 }
 
@@ -173,8 +239,13 @@ fn their_files(name: &str, tree: &Tree) -> BTreeSet<String> {
             for argument in arguments {
                 let is_source = [".c", ".cpp"].iter().any(|end| argument.ends_with(end));
                 let other_system = ["arch/", "kleidiai/", "spacemit/", "coreml/", "openvino/"];
-                let foreign = other_system.iter().any(|part| argument.contains(part)) && !argument.contains("arch/x86/");
-                if !is_source || foreign || argument.contains("cpu-feats") || argument.starts_with("${") {
+                let foreign = other_system.iter().any(|part| argument.contains(part))
+                    && !argument.contains("arch/x86/");
+                if !is_source
+                    || foreign
+                    || argument.contains("cpu-feats")
+                    || argument.starts_with("${")
+                {
                     continue;
                 }
                 found += 1;
@@ -187,7 +258,10 @@ fn their_files(name: &str, tree: &Tree) -> BTreeSet<String> {
                 }
             }
         }
-        assert!(found > 0, "{name}: no source files in `{command} …` of {cmake}");
+        assert!(
+            found > 0,
+            "{name}: no source files in `{command} …` of {cmake}"
+        );
     }
     // Left out on purpose; see the_exclusion_of_ggml_cpp_is_still_right.
     files.remove("ggml/src/ggml.cpp");
@@ -220,12 +294,21 @@ fn normal(path: &str) -> String {
 /// Names in `…compile_definitions(…)` and `add_definitions(…)`.
 fn definitions(cmake: &Path) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for command in ["add_compile_definitions(", "target_compile_definitions(", "add_definitions("] {
+    for command in [
+        "add_compile_definitions(",
+        "target_compile_definitions(",
+        "add_definitions(",
+    ] {
         for arguments in commands(cmake, command) {
             let skip = usize::from(command.starts_with("target"));
             for argument in arguments.into_iter().skip(skip) {
                 // `$<$<CONFIG:Debug>:NAME>`
-                let argument = argument.rsplit(':').next().unwrap().trim_end_matches('>').trim_start_matches("-D");
+                let argument = argument
+                    .rsplit(':')
+                    .next()
+                    .unwrap()
+                    .trim_end_matches('>')
+                    .trim_start_matches("-D");
                 let name = argument.split('=').next().unwrap();
                 let keyword = ["PRIVATE", "PUBLIC", "INTERFACE"].contains(&name);
                 if !keyword && !name.contains(['$', '{']) && !name.is_empty() {
@@ -240,12 +323,12 @@ fn definitions(cmake: &Path) -> BTreeSet<String> {
 /// The words of every command that starts with `start`, `name(` and perhaps its first words.
 fn commands(cmake: &Path, start: &str) -> Vec<Vec<String>> {
     let text = fs_err::read_to_string(cmake).unwrap();
-    let code: String = text
+    let lines: Vec<&str> = text
         .lines()
         .map(|line| line.split(" #").next().unwrap())
         .filter(|line| !line.trim_start().starts_with('#'))
-        .map(|line| format!("{line}\n"))
         .collect();
+    let code = lines.join("\n");
     let code = code.replace("list (", "list(");
     let mut found = Vec::new();
     for (at, _) in code.match_indices(start) {
@@ -255,7 +338,11 @@ fn commands(cmake: &Path, start: &str) -> Vec<Vec<String>> {
             continue;
         }
         let body = rest.split(')').next().unwrap();
-        found.push(body.split_whitespace().map(|word| word.trim_matches('"').to_owned()).collect());
+        found.push(
+            body.split_whitespace()
+                .map(|word| word.trim_matches('"').to_owned())
+                .collect(),
+        );
     }
     found
 }

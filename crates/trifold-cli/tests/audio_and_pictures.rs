@@ -197,7 +197,7 @@ fn options_of_transcribe_that_cannot_be() {
         (&["--duration", "0"], "Invalid value of --duration: 0ns (expected more than 0)"),
         (&["--max-segment-chars", "0"], "Invalid value of --max-segment-chars: 0 (expected at least 1)"),
         (&["--model", "nowhere.bin"], "No model file at: nowhere.bin"),
-        (&["--model", "demo:story"], "Expected a whisper model"),
+        (&["--model", "demo:story"], "Expected a speech model (whisper, ggml-*.bin) at: "),
         (&["--json", "--format", "srt"], "--json and --format srt exclude each other"),
         (&["--words", "--format", "srt"], "Times of words do not go into subtitles"),
         (&["--timestamps", "--format", "vtt"], "--timestamps is for text (found: --format vtt)"),

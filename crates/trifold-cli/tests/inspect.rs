@@ -169,7 +169,7 @@ fn a_safetensors_file() {
     ----- stdout -----
     [TEMP]/model.safetensors
       format      safetensors
-      size        195 bytes (195 bytes)
+      size        195 bytes
       parameters  7 in 16 bytes
 
     Metadata (1)
@@ -187,7 +187,10 @@ fn tensors_one_by_one() {
     let outcome = trifold(["inspect", "--tensors", "demo:story"]).run();
     let list = outcome.stdout.split("Tensors (74)\n").nth(1).unwrap();
     assert_eq!(list.lines().count(), 74, "{outcome}");
-    let output_norm = list.lines().find(|line| line.contains(" output_norm.weight ")).unwrap();
+    let output_norm = list
+        .lines()
+        .find(|line| line.contains(" output_norm.weight "))
+        .unwrap();
     let words: Vec<&str> = output_norm.split_whitespace().collect();
     assert_eq!(words, ["output_norm.weight", "f32", "256", "1.0", "kB"]);
 }
@@ -197,7 +200,11 @@ fn long_values_in_full() {
     let short = trifold(["inspect", "demo:story"]).run().stdout;
     let all = trifold(["inspect", "--all", "demo:story"]).run().stdout;
     assert!(short.contains('…') && !all.contains('…'));
-    assert_eq!(short.lines().count(), all.lines().count(), "a value is one line, however long");
+    assert_eq!(
+        short.lines().count(),
+        all.lines().count(),
+        "a value is one line, however long"
+    );
 }
 
 #[test]
@@ -206,14 +213,29 @@ fn json_has_everything() {
     assert_eq!(json["format"], "gguf");
     assert_eq!(json["bytes"], 5_653_824);
     assert_eq!(json["metadata"]["general.architecture"], "llama");
-    assert_eq!(json["metadata"]["tokenizer.ggml.tokens"].as_array().unwrap().len(), 2048);
+    assert_eq!(
+        json["metadata"]["tokenizer.ggml.tokens"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2048
+    );
     let tensors = json["tensors"].as_array().unwrap();
     assert_eq!(tensors.len(), 74);
-    let norm = tensors.iter().find(|tensor| tensor["name"] == "output_norm.weight").unwrap();
-    assert_eq!((&norm["dims"], &norm["dtype"]), (&serde_json::json!([256]), &"f32".into()));
+    let norm = tensors
+        .iter()
+        .find(|tensor| tensor["name"] == "output_norm.weight")
+        .unwrap();
+    assert_eq!(
+        (&norm["dims"], &norm["dtype"]),
+        (&serde_json::json!([256]), &"f32".into())
+    );
 
     let speech = trifold(["inspect", "--json", "demo:speech"]).run().json();
-    assert_eq!((&speech["format"], &speech["hparams"]["n_mels"]), (&"whisper".into(), &80.into()));
+    assert_eq!(
+        (&speech["format"], &speech["hparams"]["n_mels"]),
+        (&"whisper".into(), &80.into())
+    );
 }
 
 #[test]

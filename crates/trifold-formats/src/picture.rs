@@ -25,20 +25,42 @@ pub(crate) fn check_gguf(path: &Path, gguf: &Gguf) -> Result<(), FormatError> {
 /// As [`check_gguf`], but a text model will do: it can be a text encoder.
 pub(crate) fn check_gguf_part(path: &Path, gguf: &Gguf) -> Result<(), FormatError> {
     require_tensors(path, gguf.tensors.len())?;
-    match gguf
-        .tensors
-        .iter()
-        .find(|tensor| tensor.dtype.id() > LAST_TYPE.id())
-    {
-        None => Ok(()),
-        Some(tensor) => Err(invalid(
-            path,
-            tensor.header_offset,
-            format_args!("type of tensor {:?}", tensor.name),
-            "a type of ggml 0.12",
-            tensor.dtype,
-        )),
+    for tensor in &gguf.tensors {
+        let refuse = |expected: &str| {
+            let field = format_args!("type of tensor {:?}", tensor.name);
+            Err(invalid(
+                path,
+                tensor.header_offset,
+                field,
+                expected,
+                tensor.dtype,
+            ))
+        };
+        if tensor.dtype.id() > LAST_TYPE.id() {
+            return refuse("a type of ggml 0.12");
+        }
+        if is_weight(&tensor.name) && NO_WEIGHTS.contains(&tensor.dtype) {
+            return refuse("a type for weights");
+        }
     }
+    Ok(())
+}
+
+/// Types that the kernels cannot multiply by, and of which the engine can make no others. It would
+/// find out on threads of its own, where nothing catches its exceptions, or call a null pointer.
+const NO_WEIGHTS: [GgmlType; 7] = [
+    GgmlType::Q8_1,
+    GgmlType::Q8K,
+    GgmlType::I8,
+    GgmlType::I16,
+    GgmlType::I32,
+    GgmlType::I64,
+    GgmlType::F64,
+];
+
+/// Tables of positions and the like, which may be integers, have other names.
+fn is_weight(name: &str) -> bool {
+    name.ends_with(".weight") || name.ends_with(".bias")
 }
 
 pub(crate) fn check_safetensors(path: &Path, file: &Safetensors) -> Result<(), FormatError> {
@@ -61,12 +83,21 @@ pub(crate) fn check_safetensors(path: &Path, file: &Safetensors) -> Result<(), F
 pub(crate) fn check_safetensors_part(path: &Path, file: &Safetensors) -> Result<(), FormatError> {
     require_tensors(path, file.tensors.len())?;
     for tensor in &file.tensors {
-        if !is_supported(tensor.dtype) {
+        let is_integer = matches!(tensor.dtype, Dtype::I32 | Dtype::I64);
+        let (expected, is_good) = if is_weight(&tensor.name) {
+            ("F16, BF16, F32, F64, F8_E4M3, F8_E5M2 or U8", !is_integer)
+        } else {
+            (
+                "F16, BF16, F32, F64, F8_E4M3, F8_E5M2, I32, I64 or U8",
+                true,
+            )
+        };
+        if !is_supported(tensor.dtype) || !is_good {
             return Err(FormatError::Unsupported {
                 path: path.to_owned(),
                 offset: tensor.header_offset,
                 field: format!("dtype of tensor {:?}", tensor.name),
-                expected: "F16, BF16, F32, F64, F8_E4M3, F8_E5M2, I32, I64 or U8".to_owned(),
+                expected: expected.to_owned(),
                 found: tensor.dtype.to_string(),
                 advice: "Get the model with weights in F16 or BF16, or as GGUF.",
             });

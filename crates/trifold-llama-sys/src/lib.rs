@@ -10,12 +10,14 @@
 
 use std::ffi::c_char;
 
-use trifold_runtime::{Engine, guard::LogFn};
 pub use trifold_runtime::EngineError;
+use trifold_runtime::{Engine, guard::LogFn};
 
 #[allow(warnings, clippy::all, clippy::pedantic)] // generated from C headers
+#[rustfmt::skip] // as bindgen writes it
 mod bindings;
-#[allow(unused_imports)] // generated for whatever the bindings name
+#[allow(unused_imports, clippy::wildcard_imports)] // generated for whatever the bindings name
+#[rustfmt::skip]
 mod guarded;
 
 /// The C functions and types, unguarded.
@@ -25,8 +27,12 @@ pub mod raw {
 pub use guarded::*;
 
 /// llama.cpp: entered only after a look at the CPU.
-pub static ENGINE: Engine =
-    Engine::new("llama.cpp", env!("TRIFOLD_CPU_LEVEL"), env!("TRIFOLD_CPU_FEATURES"), start);
+pub static ENGINE: Engine = Engine::new(
+    "llama.cpp",
+    env!("TRIFOLD_CPU_LEVEL"),
+    env!("TRIFOLD_CPU_FEATURES"),
+    start,
+);
 
 /// `aligned` or `pinned`: which ggml the engine was compiled against.
 pub const GGML_MODE: &str = env!("TRIFOLD_MODE");

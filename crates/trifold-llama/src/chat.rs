@@ -39,7 +39,11 @@ pub struct ChatMessage {
 impl ChatMessage {
     /// A message of any role.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { role: role.into(), content: Some(content.into()), extra: Map::new() }
+        Self {
+            role: role.into(),
+            content: Some(content.into()),
+            extra: Map::new(),
+        }
     }
 
     /// How the assistant should be, for the whole conversation.
@@ -93,8 +97,11 @@ impl Model {
         tools: Option<&serde_json::Value>,
         add_generation_prompt: bool,
     ) -> Result<String, LlamaError> {
-        let template =
-            if tools.is_some() { self.tool_chat_template()? } else { self.chat_template()? };
+        let template = if tools.is_some() {
+            self.tool_chat_template()?
+        } else {
+            self.chat_template()?
+        };
         let template = template.ok_or(LlamaError::NoChatTemplate)?;
         let special = self.special_tokens();
         let name = |token: Option<crate::Token>| match token {
@@ -110,8 +117,10 @@ impl Model {
             bos_token: name(special.bos)?,
             eos_token: name(special.eos)?,
         };
-        render(&template, &values)
-            .map_err(|error| LlamaError::ChatTemplate { line: error.line(), source: error.into() })
+        render(&template, &values).map_err(|error| LlamaError::ChatTemplate {
+            line: error.line(),
+            source: error.into(),
+        })
     }
 }
 
@@ -126,7 +135,10 @@ struct Values<'a> {
 fn render(template: &str, values: &Values<'_>) -> Result<String, Error> {
     let mut environment = Environment::new();
     // As `transformers` sets them.
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build()?;
     environment.set_syntax(syntax);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function("raise_exception", raise_exception);
@@ -154,8 +166,11 @@ fn raise_exception(message: String) -> Result<Value, Error> {
 fn strftime_now(format: &str) -> Result<String, Error> {
     let now = jiff::Zoned::now();
     jiff::fmt::strtime::format(format, &now).map_err(|error| {
-        Error::new(ErrorKind::InvalidOperation, format!("strftime_now({format:?})"))
-            .with_source(error)
+        Error::new(
+            ErrorKind::InvalidOperation,
+            format!("strftime_now({format:?})"),
+        )
+        .with_source(error)
     })
 }
 
@@ -175,19 +190,30 @@ fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
         value.sort_all_objects();
     }
     let (item, key) = match separators.as_deref() {
-        None => (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned()),
+        None => (
+            if indent.is_some() { "," } else { ", " }.to_owned(),
+            ": ".to_owned(),
+        ),
         Some([item, key]) => (item.clone(), key.clone()),
         Some(_) => {
             let message = "tojson: expected two separators";
             return Err(Error::new(ErrorKind::InvalidOperation, message));
         }
     };
-    let format =
-        PythonJson { indent, item, key, ascii: ascii == Some(true), depth: 0, has_value: false };
+    let format = PythonJson {
+        indent,
+        item,
+        key,
+        ascii: ascii == Some(true),
+        depth: 0,
+        has_value: false,
+    };
     let mut out = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, format);
     value.serialize(&mut serializer).map_err(bad)?;
-    Ok(Value::from_safe_string(String::from_utf8_lossy(&out).into_owned()))
+    Ok(Value::from_safe_string(
+        String::from_utf8_lossy(&out).into_owned(),
+    ))
 }
 
 struct PythonJson {
@@ -238,7 +264,11 @@ impl Formatter for PythonJson {
         self.close(out, b"]")
     }
 
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         self.next(out, first)
     }
 
@@ -255,7 +285,11 @@ impl Formatter for PythonJson {
         self.close(out, b"}")
     }
 
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         self.next(out, first)
     }
 
@@ -268,7 +302,11 @@ impl Formatter for PythonJson {
         Ok(())
     }
 
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        text: &str,
+    ) -> io::Result<()> {
         if !self.ascii {
             return out.write_all(text.as_bytes());
         }
@@ -315,7 +353,10 @@ mod tests {
     fn blocks_are_trimmed_as_transformers_does() {
         let template = "{{ bos_token }}\n  {% for m in messages %}\n{{ m.role|upper }}: {{ m['content'].strip() }}{{ eos_token }}\n  {% endfor %}\nend\n";
         let messages = [ChatMessage::user(" hi "), ChatMessage::assistant("ho")];
-        assert_eq!(rendered(template, &messages).unwrap(), "<s>\nUSER: hi</s>\nASSISTANT: ho</s>\nend");
+        assert_eq!(
+            rendered(template, &messages).unwrap(),
+            "<s>\nUSER: hi</s>\nASSISTANT: ho</s>\nend"
+        );
     }
 
     #[test]
@@ -327,7 +368,10 @@ mod tests {
         // The last message has no content, so the template's own split fails on it.
         assert!(rendered(template, &messages).is_err());
         let messages = [ChatMessage::system("abc"), ChatMessage::user("axb")];
-        assert_eq!(rendered(template, &messages).unwrap(), "nobodyb1FalseFalseab");
+        assert_eq!(
+            rendered(template, &messages).unwrap(),
+            "nobodyb1FalseFalseab"
+        );
     }
 
     #[test]
@@ -342,20 +386,32 @@ mod tests {
             json("{{ tools[0].parameters|tojson(indent=2, sort_keys=true) }}"),
             "{\n  \"a\": {},\n  \"b\": [\n    1,\n    2.5,\n    true,\n    null\n  ]\n}"
         );
-        assert_eq!(json("{{ tools[0].name|tojson(ensure_ascii=true) }}"), r#""\u00e9<b>""#);
-        assert_eq!(json("{{ [1, {'a': 2}]|tojson(separators=[',', ':']) }}"), r#"[1,{"a":2}]"#);
+        assert_eq!(
+            json("{{ tools[0].name|tojson(ensure_ascii=true) }}"),
+            r#""\u00e9<b>""#
+        );
+        assert_eq!(
+            json("{{ [1, {'a': 2}]|tojson(separators=[',', ':']) }}"),
+            r#"[1,{"a":2}]"#
+        );
     }
 
     #[test]
     fn a_template_can_refuse() {
         let error = rendered("\n\n{{ raise_exception('Roles must alternate') }}", &[]).unwrap_err();
-        assert_eq!((error.line(), error.detail()), (Some(3), Some("Roles must alternate")));
+        assert_eq!(
+            (error.line(), error.detail()),
+            (Some(3), Some("Roles must alternate"))
+        );
     }
 
     #[test]
     fn a_template_that_never_ends_is_stopped() {
         let template = "{% for a in range(10000) %}{% for b in range(10000) %}{% for c in range(10000) %}{% endfor %}{% endfor %}{% endfor %}";
-        assert_eq!(rendered(template, &[]).unwrap_err().kind(), ErrorKind::OutOfFuel);
+        assert_eq!(
+            rendered(template, &[]).unwrap_err().kind(),
+            ErrorKind::OutOfFuel
+        );
     }
 
     #[test]
@@ -363,7 +419,10 @@ mod tests {
         let date = rendered("{{ strftime_now('%Y-%m-%d') }}", &[]).unwrap();
         let now = jiff::Zoned::now().date();
         let yesterday = now.yesterday().unwrap();
-        assert!([now.to_string(), yesterday.to_string()].contains(&date), "{date}");
+        assert!(
+            [now.to_string(), yesterday.to_string()].contains(&date),
+            "{date}"
+        );
         assert!(rendered("{{ strftime_now('%!') }}", &[]).is_err());
     }
 }

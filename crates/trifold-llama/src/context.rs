@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 
 use serde_json::Value;
-use trifold_runtime::threads;
 
 use crate::{
     CancelToken, ChatMessage, Completion, ContextOptions, GenerateOptions, Generation, LlamaError,
@@ -119,7 +118,9 @@ impl Context {
         options: &GenerateOptions,
     ) -> Result<Generation<'_>, LlamaError> {
         options.check(&self.model)?;
-        let add_bos = options.add_bos.unwrap_or(self.model.special_tokens().adds_bos);
+        let add_bos = options
+            .add_bos
+            .unwrap_or(self.model.special_tokens().adds_bos);
         let tokens = self.prompt_tokens(prompt, options.special, add_bos)?;
         self.start(&tokens, options)
     }
@@ -234,7 +235,12 @@ impl Context {
             return Ok(());
         }
         let text = "Prompt".to_owned();
-        Err(LlamaError::ContextOverflow { text, tokens, at_least, limit })
+        Err(LlamaError::ContextOverflow {
+            text,
+            tokens,
+            at_least,
+            limit,
+        })
     }
 
     /// Whether the memory has no room for another token.
@@ -248,7 +254,12 @@ impl Context {
         prompt: &[Token],
         cancel: Option<&CancelToken>,
     ) -> Result<Prefilled, LlamaError> {
-        let common = self.cached.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        let common = self
+            .cached
+            .iter()
+            .zip(prompt)
+            .take_while(|(a, b)| a == b)
+            .count();
         // The last token is always processed: its logits are wanted.
         let mut reused = common.min(prompt.len().saturating_sub(1));
         if reused < self.cached.len() {
@@ -284,7 +295,7 @@ impl Context {
             let place = position(self.cached.len() + index);
             batch.push(token.0, place, 0, index + 1 == tokens.len());
         }
-        let lease = threads::lease(self.threads);
+        let lease = self.model.lease_threads(self.threads);
         let decoded = self.handle.decode(&mut batch, lease.count_i32(), cancel);
         self.cached.extend_from_slice(tokens);
         if !matches!(decoded, Ok(Decoded::Done)) {
@@ -316,7 +327,10 @@ fn require_generator(model: &Model) -> Result<(), LlamaError> {
     } else {
         return Ok(());
     };
-    Err(LlamaError::Unsupported { expected: "a model that generates text", found })
+    Err(LlamaError::Unsupported {
+        expected: "a model that generates text",
+        found,
+    })
 }
 
 #[cfg(test)]
@@ -326,13 +340,18 @@ mod tests {
     use super::*;
     use crate::SamplingOptions;
 
-    const STORY: &str =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/story/trifold-story.gguf");
+    const STORY: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../models/story/trifold-story.gguf"
+    );
 
     #[test]
     fn a_poisoned_context_refuses_use_and_others_go_on() {
         let model = Model::load(STORY).unwrap();
-        let options = ContextOptions { threads: NonZeroUsize::new(1), ..ContextOptions::default() };
+        let options = ContextOptions {
+            threads: NonZeroUsize::new(1),
+            ..ContextOptions::default()
+        };
         let generate = GenerateOptions {
             sampling: SamplingOptions::greedy(),
             max_tokens: Some(10),
@@ -344,7 +363,10 @@ mod tests {
 
         let failed = context.handle.poison();
         let words = failed.to_string();
-        assert!(words.starts_with("llama.cpp failed an internal check: "), "{words}");
+        assert!(
+            words.starts_with("llama.cpp failed an internal check: "),
+            "{words}"
+        );
         assert!(words.contains("llama-context.cpp:"), "{words}");
         assert!(words.contains("n_tokens_all <= cparams.n_batch"), "{words}");
 

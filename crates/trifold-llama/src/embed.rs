@@ -2,8 +2,6 @@
 
 use std::num::NonZeroUsize;
 
-use trifold_runtime::threads;
-
 use crate::{
     CancelToken, LlamaError, Model, Special, Token,
     ffi::{Batch, ContextHandle, ContextParams, Decoded},
@@ -33,7 +31,7 @@ pub struct EmbedOptions {
     /// it was trained on, but no more than 2048. It is rounded up to a multiple of 256. Memory grows
     /// with it.
     pub n_ctx: u32,
-    /// Threads to compute with; by default what other running calls leave of the process's budget.
+    /// Threads to compute with; by default as for a [context](crate::ContextOptions::threads).
     pub threads: Option<NonZeroUsize>,
     /// Ends a running call from another thread, with [`LlamaError::Cancelled`].
     pub cancel: Option<CancelToken>,
@@ -41,7 +39,13 @@ pub struct EmbedOptions {
 
 impl Default for EmbedOptions {
     fn default() -> Self {
-        Self { pooling: None, normalize: true, n_ctx: 0, threads: None, cancel: None }
+        Self {
+            pooling: None,
+            normalize: true,
+            n_ctx: 0,
+            threads: None,
+            cancel: None,
+        }
     }
 }
 
@@ -128,6 +132,9 @@ impl Embedder {
 
     /// One vector for each text, in the same order.
     ///
+    /// Texts are processed together as far as they fit, which is faster, and changes vectors in their
+    /// fourth digit or later.
+    ///
     /// What looks like a special token is text, and the model's own tokens are put around each text. A
     /// text that is too long is [`LlamaError::ContextOverflow`], and an empty one
     /// [`LlamaError::EmptyText`] if the model puts nothing around it; in both cases no text is processed.
@@ -197,17 +204,22 @@ impl Embedder {
             }
         }
         self.handle.clear()?;
-        let lease = threads::lease(self.threads);
-        let decoded = self.handle.decode(&mut batch, lease.count_i32(), self.cancel.as_ref())?;
+        let lease = self.model.lease_threads(self.threads);
+        let decoded = self
+            .handle
+            .decode(&mut batch, lease.count_i32(), self.cancel.as_ref())?;
         drop(lease);
         if decoded == Decoded::Aborted {
             return Err(LlamaError::Cancelled);
         }
         for sequence in 0..i32::try_from(texts.len()).unwrap_or(i32::MAX) {
-            let mut vector = self.handle.embedding(sequence)?.ok_or(LlamaError::Unsupported {
-                expected: "a model that makes embeddings",
-                found: "one that made none",
-            })?;
+            let mut vector = self
+                .handle
+                .embedding(sequence)?
+                .ok_or(LlamaError::Unsupported {
+                    expected: "a model that makes embeddings",
+                    found: "one that made none",
+                })?;
             if !vector.iter().all(|value| value.is_finite()) {
                 return Err(LlamaError::NotANumber);
             }
@@ -222,7 +234,9 @@ impl Embedder {
 
 /// What the model file says about pooling.
 fn models_pooling(model: &Model) -> Result<Option<Pooling>, LlamaError> {
-    let architecture = model.metadata_value("general.architecture")?.unwrap_or_default();
+    let architecture = model
+        .metadata_value("general.architecture")?
+        .unwrap_or_default();
     let value = model.metadata_value(&format!("{architecture}.pooling_type"))?;
     // The numbers of `enum llama_pooling_type`.
     match value.as_deref() {
@@ -242,9 +256,16 @@ fn models_pooling(model: &Model) -> Result<Option<Pooling>, LlamaError> {
 }
 
 /// Scales to length 1; a vector of zeros has no direction and stays.
-#[expect(clippy::cast_possible_truncation, reason = "the result is single precision")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the result is single precision"
+)]
 fn normalize(vector: &mut [f32]) {
-    let length = vector.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+    let length = vector
+        .iter()
+        .map(|&value| f64::from(value).powi(2))
+        .sum::<f64>()
+        .sqrt();
     if length > 0.0 {
         for value in vector {
             *value = (f64::from(*value) / length) as f32;

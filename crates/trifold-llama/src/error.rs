@@ -224,7 +224,12 @@ pub struct EngineWords(Vec<String>);
 
 impl EngineWords {
     pub(crate) fn new(lines: Vec<String>) -> Self {
-        Self(lines.into_iter().filter(|line| !line.trim().is_empty()).collect())
+        Self(
+            lines
+                .into_iter()
+                .filter(|line| !line.trim().is_empty())
+                .collect(),
+        )
     }
 
     /// The lines.

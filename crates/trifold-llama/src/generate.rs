@@ -107,7 +107,10 @@ impl Timings {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a speed needs no more than 53 bits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a speed needs no more than 53 bits"
+)]
 fn rate(count: usize, time: Duration) -> Option<f64> {
     let seconds = time.as_secs_f64();
     (count > 0 && seconds > 0.0).then(|| count as f64 / seconds)
@@ -257,7 +260,14 @@ impl<'c> Generation<'c> {
             return Err(LlamaError::FailedBefore);
         };
         let (usage, timings, seed) = (self.usage, self.timings, self.sampler.seed());
-        Ok(Completion { text, tokens, finish_reason, usage, timings, seed })
+        Ok(Completion {
+            text,
+            tokens,
+            finish_reason,
+            usage,
+            timings,
+            seed,
+        })
     }
 
     /// Generates until there is something to give out.
@@ -272,8 +282,15 @@ impl<'c> Generation<'c> {
             self.unread = Some(token);
             let bytes = self.context.model().token_to_piece(token, false)?;
             let text = self.assembler.push(&bytes);
-            let logprobs = self.top_logprobs.map(|count| self.logprobs(token, count)).transpose()?;
-            self.tokens.push(GeneratedToken { token, bytes, logprobs });
+            let logprobs = self
+                .top_logprobs
+                .map(|count| self.logprobs(token, count))
+                .transpose()?;
+            self.tokens.push(GeneratedToken {
+                token,
+                bytes,
+                logprobs,
+            });
             let matched = self.stops.push(&text);
             if let Some(index) = matched.stop {
                 let stop = self.stops.stops()[index].clone();
@@ -305,7 +322,9 @@ impl<'c> Generation<'c> {
         }
         self.context.logits(&mut self.logits)?;
         let Some(token) = self.sampler.sample(&self.logits)? else {
-            return Err(LlamaError::GrammarDeadEnd { text: self.last_text() });
+            return Err(LlamaError::GrammarDeadEnd {
+                text: self.last_text(),
+            });
         };
         if self.context.model().is_end_of_generation(token)? {
             return Ok(Err(FinishReason::StopToken(token)));
@@ -318,7 +337,9 @@ impl<'c> Generation<'c> {
         let incomplete = self.assembler.finish();
         let matched = self.stops.push(&incomplete);
         self.state = match matched.stop {
-            Some(index) => State::Finished(FinishReason::StopString(self.stops.stops()[index].clone())),
+            Some(index) => {
+                State::Finished(FinishReason::StopString(self.stops.stops()[index].clone()))
+            }
             None => State::Finished(reason),
         };
         let text = matched.text + &self.stops.finish();
@@ -334,7 +355,10 @@ impl<'c> Generation<'c> {
         let normalizer = log_sum_exp(&self.logits);
         let logprob = |token: usize| self.logits[token] - normalizer;
         let more_probable = |a: &usize, b: &usize| {
-            self.logits[*b].partial_cmp(&self.logits[*a]).unwrap_or(Ordering::Equal).then(a.cmp(b))
+            self.logits[*b]
+                .partial_cmp(&self.logits[*a])
+                .unwrap_or(Ordering::Equal)
+                .then(a.cmp(b))
         };
         let mut order: Vec<usize> = (0..self.logits.len()).collect();
         if count < order.len() {
@@ -349,11 +373,18 @@ impl<'c> Generation<'c> {
             .map(|index| {
                 let token = Token(i32::try_from(index).unwrap_or(i32::MAX));
                 let bytes = self.context.model().token_to_piece(token, true)?;
-                Ok(TokenLogprob { token, bytes, logprob: logprob(index) })
+                Ok(TokenLogprob {
+                    token,
+                    bytes,
+                    logprob: logprob(index),
+                })
             })
             .collect::<Result<_, LlamaError>>()?;
         let chosen = usize::try_from(chosen.0).unwrap_or(0);
-        Ok(Logprobs { logprob: logprob(chosen), top })
+        Ok(Logprobs {
+            logprob: logprob(chosen),
+            top,
+        })
     }
 
     /// The end of what was generated, for an error message.
@@ -361,7 +392,10 @@ impl<'c> Generation<'c> {
         let remembered = self.context.remembered();
         let count = self.usage.completion_tokens.min(20).min(remembered.len());
         let last = &remembered[remembered.len() - count..];
-        self.context.model().detokenize(last, true).unwrap_or_default()
+        self.context
+            .model()
+            .detokenize(last, true)
+            .unwrap_or_default()
     }
 }
 
@@ -385,9 +419,15 @@ impl Iterator for Generation<'_> {
 impl FusedIterator for Generation<'_> {}
 
 /// The logarithm of the sum of exponentials, in double precision: vocabularies are large.
-#[expect(clippy::cast_possible_truncation, reason = "logits are single precision")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "logits are single precision"
+)]
 fn log_sum_exp(logits: &[f32]) -> f32 {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
+    let sum: f64 = logits
+        .iter()
+        .map(|&logit| f64::from(logit - max).exp())
+        .sum();
     (f64::from(max) + sum.ln()) as f32
 }

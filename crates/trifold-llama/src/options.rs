@@ -14,13 +14,18 @@ pub struct ContextOptions {
     /// more memory.
     pub n_batch: u32,
     /// Threads to compute with. By default what other running calls leave of the process's
-    /// [budget](trifold_runtime::threads::budget), taken anew for every call.
+    /// [budget](trifold_runtime::threads::budget), its physical cores, taken anew for every call; but no
+    /// more than one, and one for every 32 MiB of weights, because more would make a small model slower.
     pub threads: Option<NonZeroUsize>,
 }
 
 impl Default for ContextOptions {
     fn default() -> Self {
-        Self { n_ctx: 0, n_batch: 2048, threads: None }
+        Self {
+            n_ctx: 0,
+            n_batch: 2048,
+            threads: None,
+        }
     }
 }
 
@@ -37,7 +42,11 @@ const MAX_CONTEXT: u32 = 1 << 30;
 /// Far beyond what it has learned a model writes nonsense, and a slip of the finger would take all
 /// memory there is.
 pub(crate) fn check_context(n_ctx: u32, model: &Model) -> Result<(), LlamaError> {
-    let most = model.n_ctx_train().max(256).saturating_mul(16).min(MAX_CONTEXT);
+    let most = model
+        .n_ctx_train()
+        .max(256)
+        .saturating_mul(16)
+        .min(MAX_CONTEXT);
     check("n_ctx", n_ctx, &(0..=most))
 }
 
@@ -79,7 +88,11 @@ impl GenerateOptions {
         for stop in &self.stop {
             if !(1..=MAX_STOP_BYTES).contains(&stop.len()) {
                 let expected = format!("strings of 1 to {MAX_STOP_BYTES} bytes");
-                return Err(invalid("stop", expected, format_args!("{} bytes", stop.len())));
+                return Err(invalid(
+                    "stop",
+                    expected,
+                    format_args!("{} bytes", stop.len()),
+                ));
             }
         }
         if let Some(count) = self.logprobs {
@@ -197,7 +210,10 @@ pub struct Xtc {
 
 impl Default for Xtc {
     fn default() -> Self {
-        Self { probability: 0.5, threshold: 0.1 }
+        Self {
+            probability: 0.5,
+            threshold: 0.1,
+        }
     }
 }
 
@@ -226,7 +242,10 @@ impl SamplingOptions {
     /// assert_eq!(options.temperature, 0.0);
     /// ```
     pub fn greedy() -> Self {
-        Self { temperature: 0.0, ..Self::default() }
+        Self {
+            temperature: 0.0,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn check(&self, model: &Model) -> Result<(), LlamaError> {
@@ -239,7 +258,11 @@ impl SamplingOptions {
         check("min_p", self.min_p, &(0.0..=1.0))?;
         check("typical_p", self.typical_p, &(0.0..=1.0))?;
         check("repeat_penalty", self.repeat_penalty, &(0.01..=100.0))?;
-        check("frequency_penalty", self.frequency_penalty, &(-100.0..=100.0))?;
+        check(
+            "frequency_penalty",
+            self.frequency_penalty,
+            &(-100.0..=100.0),
+        )?;
         check("presence_penalty", self.presence_penalty, &(-100.0..=100.0))?;
         check("seed", self.seed.unwrap_or(0), &(0..=u32::MAX - 1))?;
         if let Some(dry) = &self.dry {
@@ -259,7 +282,11 @@ impl SamplingOptions {
         for &(token, bias) in &self.logit_bias {
             model.require_tokens(&[token])?;
             if bias.is_nan() || bias == f32::INFINITY {
-                return Err(invalid("logit_bias", "a number, or negative infinity", bias));
+                return Err(invalid(
+                    "logit_bias",
+                    "a number, or negative infinity",
+                    bias,
+                ));
             }
         }
         Ok(())
@@ -270,11 +297,19 @@ impl Dry {
     fn check(&self) -> Result<(), LlamaError> {
         check("dry.multiplier", self.multiplier, &(0.0..=1000.0))?;
         check("dry.base", self.base, &(1.0..=100.0))?;
-        check("dry.allowed_length", self.allowed_length, &(1..=MAX_CONTEXT))?;
+        check(
+            "dry.allowed_length",
+            self.allowed_length,
+            &(1..=MAX_CONTEXT),
+        )?;
         for breaker in &self.sequence_breakers {
             if !(1..=MAX_BREAKER_BYTES).contains(&breaker.len()) || breaker.contains('\0') {
                 let expected = format!("texts of 1 to {MAX_BREAKER_BYTES} bytes without NUL");
-                return Err(invalid("dry.sequence_breakers", expected, format_args!("{breaker:?}")));
+                return Err(invalid(
+                    "dry.sequence_breakers",
+                    expected,
+                    format_args!("{breaker:?}"),
+                ));
             }
         }
         Ok(())
@@ -290,7 +325,11 @@ fn check<T: PartialOrd + Display + Copy>(
     if range.contains(&value) {
         return Ok(());
     }
-    Err(invalid(option, format!("{} to {}", range.start(), range.end()), value))
+    Err(invalid(
+        option,
+        format!("{} to {}", range.start(), range.end()),
+        value,
+    ))
 }
 
 pub(crate) fn invalid(
@@ -298,5 +337,9 @@ pub(crate) fn invalid(
     expected: impl Into<String>,
     found: impl Display,
 ) -> LlamaError {
-    LlamaError::InvalidOption { option, expected: expected.into(), found: found.to_string() }
+    LlamaError::InvalidOption {
+        option,
+        expected: expected.into(),
+        found: found.to_string(),
+    }
 }

@@ -70,14 +70,22 @@ impl Sampler {
         if let Some(grammar) = &mut self.grammar {
             // First without the grammar, because to look at one token takes far less time than to
             // look at all of them.
-            let mut alone = [Candidate { id: token.0, logit: 1.0, p: 0.0 }];
+            let mut alone = [Candidate {
+                id: token.0,
+                logit: 1.0,
+                p: 0.0,
+            }];
             grammar.apply(&mut alone)?;
             if alone[0].logit == f32::NEG_INFINITY {
                 self.set_candidates(logits);
                 if let Some(grammar) = &mut self.grammar {
                     grammar.apply(&mut self.candidates)?;
                 }
-                if self.candidates.iter().all(|candidate| candidate.logit == f32::NEG_INFINITY) {
+                if self
+                    .candidates
+                    .iter()
+                    .all(|candidate| candidate.logit == f32::NEG_INFINITY)
+                {
                     return Ok(None);
                 }
                 token = self.choose()?;
@@ -93,7 +101,11 @@ impl Sampler {
     fn set_candidates(&mut self, logits: &[f32]) {
         self.candidates.clear();
         self.candidates
-            .extend((0..).zip(logits).map(|(id, &logit)| Candidate { id, logit, p: 0.0 }));
+            .extend(
+                (0..)
+                    .zip(logits)
+                    .map(|(id, &logit)| Candidate { id, logit, p: 0.0 }),
+            );
     }
 
     fn choose(&mut self) -> Result<Token, LlamaError> {
@@ -117,9 +129,18 @@ fn stages(
     // There is never more to look at than the context holds.
     let last_n = |n: u32| n.min(n_ctx).cast_signed();
     let mut stages = Vec::new();
-    let mut biases: Vec<(i32, f32)> =
-        options.logit_bias.iter().map(|&(token, bias)| (token.0, bias)).collect();
-    biases.extend(model.handle().suppressed()?.into_iter().map(|token| (token, f32::NEG_INFINITY)));
+    let mut biases: Vec<(i32, f32)> = options
+        .logit_bias
+        .iter()
+        .map(|&(token, bias)| (token.0, bias))
+        .collect();
+    biases.extend(
+        model
+            .handle()
+            .suppressed()?
+            .into_iter()
+            .map(|token| (token, f32::NEG_INFINITY)),
+    );
     if !biases.is_empty() {
         stages.push(Stage::LogitBias(biases));
     }
@@ -132,7 +153,10 @@ fn stages(
     let mut memory = last_n(options.penalty_last_n);
     if let Some(dry) = &options.dry {
         memory = memory.max(last_n(dry.last_n));
-        let breakers = dry.sequence_breakers.iter().map(|text| CString::new(text.as_str()));
+        let breakers = dry
+            .sequence_breakers
+            .iter()
+            .map(|text| CString::new(text.as_str()));
         stages.push(Stage::Dry {
             multiplier: dry.multiplier,
             base: dry.base,
@@ -145,7 +169,11 @@ fn stages(
     }
     if let Some(mirostat) = options.mirostat {
         stages.push(Stage::Temperature(options.temperature));
-        stages.push(Stage::MirostatV2 { seed, tau: mirostat.tau, eta: mirostat.eta });
+        stages.push(Stage::MirostatV2 {
+            seed,
+            tau: mirostat.tau,
+            eta: mirostat.eta,
+        });
     } else {
         stages.push(Stage::TopK(options.top_k.cast_signed()));
         stages.push(Stage::Typical(options.typical_p));
@@ -153,7 +181,11 @@ fn stages(
         stages.push(Stage::MinP(options.min_p));
         if let Some(xtc) = options.xtc {
             let (probability, threshold) = (xtc.probability, xtc.threshold);
-            stages.push(Stage::Xtc { probability, threshold, seed });
+            stages.push(Stage::Xtc {
+                probability,
+                threshold,
+                seed,
+            });
         }
         stages.push(Stage::Temperature(options.temperature));
         stages.push(Stage::Dist { seed });
@@ -170,10 +202,18 @@ fn read_grammar(model: &Model, text: &str) -> Result<SamplerHandle, LlamaError> 
     // square.
     if text.trim().is_empty() || text.len() > MAX_GRAMMAR_BYTES {
         let expected = format!("a grammar of 1 to {MAX_GRAMMAR_BYTES} bytes");
-        return Err(invalid("grammar", expected, format_args!("{} bytes", text.len())));
+        return Err(invalid(
+            "grammar",
+            expected,
+            format_args!("{} bytes", text.len()),
+        ));
     }
-    let read = stack::with_room(text.len(), || SamplerHandle::grammar(model.handle(), &grammar))??;
-    read.map_err(|words| LlamaError::Grammar { source: EngineWords::new(words) })
+    let read = stack::with_room(text.len(), || {
+        SamplerHandle::grammar(model.handle(), &grammar)
+    })??;
+    read.map_err(|words| LlamaError::Grammar {
+        source: EngineWords::new(words),
+    })
 }
 
 /// A seed that nobody can guess; the engine takes the largest number for "any".

@@ -31,6 +31,8 @@ pub(crate) fn with_room<R: Send>(
             .stack_size(bytes)
             .spawn_scoped(scope, work)
             .map_err(|source| LlamaError::Stack { bytes, source })?;
-        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        Ok(thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
 }

@@ -29,7 +29,9 @@ impl Utf8Assembler {
                     text.push_str(&String::from_utf8_lossy(&self.incomplete[taken..valid_to]));
                     taken = valid_to;
                     // Without a length the input ended in the middle of a character.
-                    let Some(invalid) = error.error_len() else { break };
+                    let Some(invalid) = error.error_len() else {
+                        break;
+                    };
                     text.push(char::REPLACEMENT_CHARACTER);
                     taken += invalid;
                 }
@@ -68,7 +70,10 @@ pub(crate) struct Matched {
 impl StopMatcher {
     /// `stops` must not have empty strings in it.
     pub(crate) fn new(stops: Vec<String>) -> Self {
-        Self { stops, held: String::new() }
+        Self {
+            stops,
+            held: String::new(),
+        }
     }
 
     pub(crate) fn stops(&self) -> &[String] {
@@ -88,10 +93,16 @@ impl StopMatcher {
             .min();
         if let Some((_, start, index)) = first {
             self.held.truncate(start);
-            return Matched { text: std::mem::take(&mut self.held), stop: Some(index) };
+            return Matched {
+                text: std::mem::take(&mut self.held),
+                stop: Some(index),
+            };
         }
         let rest = self.held.split_off(self.held.len() - self.suspicious());
-        Matched { text: std::mem::replace(&mut self.held, rest), stop: None }
+        Matched {
+            text: std::mem::replace(&mut self.held, rest),
+            stop: None,
+        }
     }
 
     /// Ends the text: what was held back was no stop string after all.
@@ -130,20 +141,44 @@ mod tests {
 
     #[test]
     fn a_character_comes_whole() {
-        assert_eq!(assembled(&[b"a\xf0\x9f", b"\x90", b"\xb6b"]), ["a", "", "🐶b", ""]);
+        assert_eq!(
+            assembled(&[b"a\xf0\x9f", b"\x90", b"\xb6b"]),
+            ["a", "", "🐶b", ""]
+        );
     }
 
     #[test]
     fn invalid_bytes_become_replacement_characters() {
-        assert_eq!(assembled(&[b"a\xff", b"\xc3", b"(", b"\xe2\x82"]), ["a\u{fffd}", "", "\u{fffd}(", "", "\u{fffd}"]);
+        assert_eq!(
+            assembled(&[b"a\xff", b"\xc3", b"(", b"\xe2\x82"]),
+            ["a\u{fffd}", "", "\u{fffd}(", "", "\u{fffd}"]
+        );
     }
 
     #[test]
     fn a_stop_string_is_found_across_pieces_and_not_given_out() {
         let mut matcher = StopMatcher::new(vec!["END".into()]);
-        assert_eq!(matcher.push("the E"), Matched { text: "the ".into(), stop: None });
-        assert_eq!(matcher.push("NN E"), Matched { text: "ENN ".into(), stop: None });
-        assert_eq!(matcher.push("ND or"), Matched { text: String::new(), stop: Some(0) });
+        assert_eq!(
+            matcher.push("the E"),
+            Matched {
+                text: "the ".into(),
+                stop: None
+            }
+        );
+        assert_eq!(
+            matcher.push("NN E"),
+            Matched {
+                text: "ENN ".into(),
+                stop: None
+            }
+        );
+        assert_eq!(
+            matcher.push("ND or"),
+            Matched {
+                text: String::new(),
+                stop: Some(0)
+            }
+        );
     }
 
     #[test]
@@ -158,7 +193,10 @@ mod tests {
         let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(all.len() + 1)).collect();
         places.extend([0, all.len()]);
         places.sort_unstable();
-        places.windows(2).map(|pair| &all[pair[0]..pair[1]]).collect()
+        places
+            .windows(2)
+            .map(|pair| &all[pair[0]..pair[1]])
+            .collect()
     }
 
     /// What matching the whole text at once gives, said in the simplest way.

@@ -9,7 +9,11 @@ use serde_json::json;
 use trifold_llama::{ChatMessage, FinishReason, LlamaError, Model};
 
 fn answer(messages: &[ChatMessage]) -> String {
-    let answer = context().chat(messages, &greedy()).unwrap().complete().unwrap();
+    let answer = context()
+        .chat(messages, &greedy())
+        .unwrap()
+        .complete()
+        .unwrap();
     assert!(matches!(answer.finish_reason, FinishReason::StopToken(_)));
     answer.text
 }
@@ -32,20 +36,35 @@ fn it_answers() {
 fn it_remembers_what_was_said() {
     let mut context = context();
     let mut messages = vec![ChatMessage::user("My name is Tom.")];
-    let first = context.chat(&messages, &greedy()).unwrap().complete().unwrap();
+    let first = context
+        .chat(&messages, &greedy())
+        .unwrap()
+        .complete()
+        .unwrap();
     messages.push(ChatMessage::assistant(first.text));
     messages.push(ChatMessage::user("What is my name?"));
-    let second = context.chat(&messages, &greedy()).unwrap().complete().unwrap();
+    let second = context
+        .chat(&messages, &greedy())
+        .unwrap()
+        .complete()
+        .unwrap();
     assert!(second.text.contains("Tom"), "{}", second.text);
     // The first turn is in the context already: its prompt and its answer.
     let known = first.usage.prompt_tokens + first.usage.completion_tokens;
-    assert!(second.usage.reused_prompt_tokens >= known, "{:?} {:?}", first.usage, second.usage);
+    assert!(
+        second.usage.reused_prompt_tokens >= known,
+        "{:?} {:?}",
+        first.usage,
+        second.usage
+    );
 }
 
 #[test]
 fn a_system_message_sets_the_tone() {
-    let shouted =
-        answer(&[ChatMessage::system("Answer in capital letters."), ChatMessage::user("What sound does a cow make?")]);
+    let shouted = answer(&[
+        ChatMessage::system("Answer in capital letters."),
+        ChatMessage::user("What sound does a cow make?"),
+    ]);
     assert_eq!(shouted, shouted.to_uppercase());
     assert!(shouted.contains("MOO"), "{shouted}");
 }
@@ -58,11 +77,23 @@ fn tools_are_listed_and_called() {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     }]);
     let messages = [ChatMessage::user("What is the weather in London?")];
-    let prompt = model().apply_chat_template(&messages, Some(&tools), true).unwrap();
-    assert!(prompt.contains(r#"{"name": "get_weather", "description": "Get the weather of a city", "#), "{prompt}");
-    let call = context().chat_with_tools(&messages, Some(&tools), &greedy()).unwrap().complete().unwrap();
+    let prompt = model()
+        .apply_chat_template(&messages, Some(&tools), true)
+        .unwrap();
+    assert!(
+        prompt.contains(r#"{"name": "get_weather", "description": "Get the weather of a city", "#),
+        "{prompt}"
+    );
+    let call = context()
+        .chat_with_tools(&messages, Some(&tools), &greedy())
+        .unwrap()
+        .complete()
+        .unwrap();
     let call: serde_json::Value = serde_json::from_str(&call.text).unwrap();
-    assert_eq!(call, json!({"name": "get_weather", "arguments": {"city": "London"}}));
+    assert_eq!(
+        call,
+        json!({"name": "get_weather", "arguments": {"city": "London"}})
+    );
 }
 
 #[test]
@@ -73,7 +104,11 @@ fn messages_carry_tool_calls_into_the_template() {
     }))
     .unwrap();
     let prompt = model()
-        .apply_chat_template(&[ChatMessage::user("Roll"), call, ChatMessage::tool("4")], None, true)
+        .apply_chat_template(
+            &[ChatMessage::user("Roll"), call, ChatMessage::tool("4")],
+            None,
+            true,
+        )
         .unwrap();
     assert_eq!(
         prompt,
@@ -87,14 +122,22 @@ fn messages_carry_tool_calls_into_the_template() {
 fn a_prompt_without_an_answer_to_begin() {
     let messages = [ChatMessage::user("Hi"), ChatMessage::assistant("Hello")];
     let prompt = model().apply_chat_template(&messages, None, false).unwrap();
-    assert_eq!(prompt, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n");
+    assert_eq!(
+        prompt,
+        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n"
+    );
 }
 
 /// The demo model with another template of the same length.
 fn with_template(template: &str) -> Model {
     let mut file = fs_err::read(STORY).unwrap();
     let key = b"tokenizer.chat_template";
-    let at = file.windows(key.len()).position(|window| window == key).unwrap() + key.len() + 4;
+    let at = file
+        .windows(key.len())
+        .position(|window| window == key)
+        .unwrap()
+        + key.len()
+        + 4;
     let length = usize::try_from(u64::from_le_bytes(file[at..at + 8].try_into().unwrap())).unwrap();
     let padded = format!("{template:length$}");
     assert_eq!(padded.len(), length);
@@ -107,24 +150,41 @@ fn with_template(template: &str) -> Model {
 
 #[test]
 fn a_template_that_refuses_says_where_and_why() {
-    let model = with_template("{% if true %}\n{{ raise_exception('Roles must alternate') }}{% endif %}");
-    let error = model.apply_chat_template(&[ChatMessage::user("Hi")], None, true).unwrap_err();
-    assert_eq!(error.to_string(), "Failed to apply the model's chat template (line 2)");
-    assert!(error.source().unwrap().to_string().contains("Roles must alternate"));
+    let model =
+        with_template("{% if true %}\n{{ raise_exception('Roles must alternate') }}{% endif %}");
+    let error = model
+        .apply_chat_template(&[ChatMessage::user("Hi")], None, true)
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "Failed to apply the model's chat template (line 2)"
+    );
+    assert!(
+        error
+            .source()
+            .unwrap()
+            .to_string()
+            .contains("Roles must alternate")
+    );
 }
 
 #[test]
 fn a_broken_template_says_where() {
     let model = with_template("one\n\n{% for %}");
     let error = model.apply_chat_template(&[], None, true).unwrap_err();
-    assert_eq!(error.to_string(), "Failed to apply the model's chat template (line 3)");
+    assert_eq!(
+        error.to_string(),
+        "Failed to apply the model's chat template (line 3)"
+    );
     assert!(error.source().is_some());
 }
 
 #[test]
 fn a_template_sees_the_models_own_tokens() {
     let model = with_template("{{ bos_token }}{{ messages[0].content }}{{ eos_token }}");
-    let prompt = model.apply_chat_template(&[ChatMessage::user("Hi")], None, true).unwrap();
+    let prompt = model
+        .apply_chat_template(&[ChatMessage::user("Hi")], None, true)
+        .unwrap();
     assert_eq!(prompt.trim_end(), "<|endoftext|>Hi<|im_end|>");
 }
 
@@ -132,14 +192,19 @@ fn a_template_sees_the_models_own_tokens() {
 fn a_model_without_a_template_says_so() {
     let mut file = fs_err::read(STORY).unwrap();
     let key = b"tokenizer.chat_template";
-    let at = file.windows(key.len()).position(|window| window == key).unwrap();
+    let at = file
+        .windows(key.len())
+        .position(|window| window == key)
+        .unwrap();
     file[at..at + key.len()].copy_from_slice(b"tokenizer.chat_TEMPLATE");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");
     fs_err::write(&path, file).unwrap();
     let model = Model::load(&path).unwrap();
     assert_eq!(model.chat_template().unwrap(), None);
-    let error = model.apply_chat_template(&[ChatMessage::user("Hi")], None, true).unwrap_err();
+    let error = model
+        .apply_chat_template(&[ChatMessage::user("Hi")], None, true)
+        .unwrap_err();
     assert!(matches!(error, LlamaError::NoChatTemplate));
     assert_eq!(error.to_string(), "Model has no chat template");
     assert!(error.hint().is_some());

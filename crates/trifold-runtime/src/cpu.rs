@@ -26,7 +26,14 @@ pub fn check(level: &str, features: &str) -> Result<(), UnsupportedCpu> {
         .filter(|name| !name.is_empty() && !has(name))
         .map(str::to_owned)
         .collect();
-    if missing.is_empty() { Ok(()) } else { Err(UnsupportedCpu { level: level.into(), missing }) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(UnsupportedCpu {
+            level: level.into(),
+            missing,
+        })
+    }
 }
 
 /// Whether this CPU has a feature. An unknown name counts as missing.
@@ -35,8 +42,27 @@ pub fn has(feature: &str) -> bool {
         ($($name:tt),*) => { match feature { $($name => std::is_x86_feature_detected!($name),)* _ => false } };
     }
     known!(
-        "sse2", "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "lzcnt", "movbe", "avx", "avx2", "bmi1", "bmi2",
-        "f16c", "fma", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vbmi", "avx512vnni",
+        "sse2",
+        "sse3",
+        "ssse3",
+        "sse4.1",
+        "sse4.2",
+        "popcnt",
+        "lzcnt",
+        "movbe",
+        "avx",
+        "avx2",
+        "bmi1",
+        "bmi2",
+        "f16c",
+        "fma",
+        "avx512f",
+        "avx512bw",
+        "avx512cd",
+        "avx512dq",
+        "avx512vl",
+        "avx512vbmi",
+        "avx512vnni",
         "avx512bf16"
     )
 }

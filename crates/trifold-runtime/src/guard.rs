@@ -4,10 +4,7 @@
 //! the only place with unsafe code below the backend loader.
 #![allow(unsafe_code)] // calls of C functions, the one purpose of this module
 
-use std::{
-    ffi::c_char,
-    sync::OnceLock,
-};
+use std::{ffi::c_char, sync::OnceLock};
 
 use crate::{
     cpu::{self, UnsupportedCpu},
@@ -59,7 +56,9 @@ impl EngineError {
                 "this is a defect of the engine or of the model file; report it with the line above to {engine}"
             ),
             Self::Exception { .. } => return None,
-            Self::OutOfMemory { .. } => "use a smaller model, context or picture, or free some memory".into(),
+            Self::OutOfMemory { .. } => {
+                "use a smaller model, context or picture, or free some memory".into()
+            }
             Self::Cpu(_) => "run on a CPU with AVX2 (Intel since 2013, AMD since 2015)".into(),
         })
     }
@@ -92,7 +91,13 @@ impl Engine {
         features: &'static str,
         start: fn(),
     ) -> Self {
-        Self { name, level, features, start, started: OnceLock::new() }
+        Self {
+            name,
+            level,
+            features,
+            start,
+            started: OnceLock::new(),
+        }
     }
 
     /// The upstream project's name.
@@ -119,14 +124,25 @@ impl Engine {
     #[doc(hidden)] // for the `guarded!` macro
     pub fn call(&self, call: impl FnOnce(*mut Fault) -> bool) -> Result<(), EngineError> {
         self.ready()?;
-        let mut fault = Fault { kind: 0, message: [0; 2044] };
-        if call(&raw mut fault) { Ok(()) } else { Err(self.error(&fault)) }
+        let mut fault = Fault {
+            kind: 0,
+            message: [0; 2044],
+        };
+        if call(&raw mut fault) {
+            Ok(())
+        } else {
+            Err(self.error(&fault))
+        }
     }
 
     fn error(&self, fault: &Fault) -> EngineError {
         let engine = self.name;
-        let bytes: Vec<u8> =
-            fault.message.iter().take_while(|byte| **byte != 0).map(|byte| byte.cast_unsigned()).collect();
+        let bytes: Vec<u8> = fault
+            .message
+            .iter()
+            .take_while(|byte| **byte != 0)
+            .map(|byte| byte.cast_unsigned())
+            .collect();
         let message = String::from_utf8_lossy(&bytes).trim().to_owned();
         match fault.kind {
             1 => EngineError::Assertion { engine, message },

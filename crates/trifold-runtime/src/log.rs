@@ -38,9 +38,9 @@ pub(crate) fn receive(engine: &'static str, level: i32, text: &str) {
         if level == MORE {
             level = 2;
         }
-        while let Some((line, more)) = rest.split_once('\n') {
-            emit(engine, level, line);
-            rest = more.to_owned();
+        while let Some(end) = rest.find('\n') {
+            emit(engine, level, &rest[..end]);
+            rest.drain(..=end);
         }
         if !rest.is_empty() {
             *pending = Some((level, rest));

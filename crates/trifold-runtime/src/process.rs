@@ -38,18 +38,29 @@ impl Snapshot {
     /// What differs in a later snapshot, named for a message; empty if nothing does.
     pub fn changes(&self, later: &Self) -> Vec<&'static str> {
         let differs = [
-            (self.terminate_handler != later.terminate_handler, "the C++ terminate handler"),
+            (
+                self.terminate_handler != later.terminate_handler,
+                "the C++ terminate handler",
+            ),
             (self.signals != later.signals, "the signal handlers"),
             (self.locale != later.locale, "the locale"),
             (self.environment != later.environment, "the environment"),
         ];
-        differs.into_iter().filter_map(|(differs, what)| differs.then_some(what)).collect()
+        differs
+            .into_iter()
+            .filter_map(|(differs, what)| differs.then_some(what))
+            .collect()
     }
 }
 
 /// Resident memory of this process in bytes, if the system tells.
 pub fn resident_bytes() -> Option<u64> {
-    status_line("VmRSS:")?.strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+    status_line("VmRSS:")?
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()
+        .map(|kilobytes| kilobytes * 1024)
 }
 
 fn signals() -> BTreeMap<String, String> {
@@ -61,7 +72,9 @@ fn signals() -> BTreeMap<String, String> {
 
 fn status_line(name: &str) -> Option<String> {
     let status = fs_err::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
+    status
+        .lines()
+        .find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
 }
 
 fn locale() -> Option<String> {

@@ -67,11 +67,14 @@ pub fn lease(explicit: Option<NonZeroUsize>) -> Lease {
 /// The physical cores among the CPUs that this process may run on.
 pub fn physical_cores() -> Option<NonZeroUsize> {
     let status = fs_err::read_to_string("/proc/self/status").ok()?;
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
     let cores: BTreeSet<String> = cpus(list.trim())?
         .map(|cpu| {
             let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
-            fs_err::read_to_string(path).map_or_else(|_| cpu.to_string(), |text| text.trim().to_owned())
+            fs_err::read_to_string(path)
+                .map_or_else(|_| cpu.to_string(), |text| text.trim().to_owned())
         })
         .collect();
     NonZeroUsize::new(cores.len())
@@ -95,7 +98,10 @@ mod tests {
 
     #[test]
     fn lists_of_cpus() {
-        assert_eq!(cpus("0-2,5,7-8").unwrap().collect::<Vec<_>>(), [0, 1, 2, 5, 7, 8]);
+        assert_eq!(
+            cpus("0-2,5,7-8").unwrap().collect::<Vec<_>>(),
+            [0, 1, 2, 5, 7, 8]
+        );
         assert!(cpus("0-x").is_none());
     }
 
@@ -106,7 +112,11 @@ mod tests {
             let first = lease(None);
             assert_eq!(first.count().get(), all);
             let second = lease(None);
-            assert_eq!(second.count().get(), 1, "the budget is spent: one thread each");
+            assert_eq!(
+                second.count().get(),
+                1,
+                "the budget is spent: one thread each"
+            );
             let explicit = lease(NonZeroUsize::new(7));
             assert_eq!(explicit.count().get(), 7, "an explicit number is granted");
         }

@@ -146,7 +146,7 @@ fn a_cpp_exception_is_an_error_with_its_words() {
     assert!(error.to_string().contains("vector"), "{error}");
     assert!(!error.poisons());
     // Another, of the threads' vector.
-    let samples = [0.0_f32; 16_000];
+    let samples = vec![0.0_f32; 16_000];
     // SAFETY: context and state are alive, and the samples are as many as said.
     let error = unsafe {
         sys::whisper_pcm_to_mel_with_state(
@@ -195,10 +195,8 @@ fn run_out_of_memory() {
         rlim_max: 4 << 30,
     };
     // SAFETY: a plain system call with a valid argument.
-    assert_eq!(
-        unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) },
-        0
-    );
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
+    assert_eq!(set, 0);
     // 26 million frames of 80 bands: 8 GiB.
     let error = session.set_mel(26_000_000).unwrap_err();
     assert!(

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fs_err::File;
-use symphonia::core::audio::GenericAudioBufferRef;
+use symphonia::core::audio::{Channels, GenericAudioBufferRef};
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::CodecRegistry;
@@ -16,7 +16,7 @@ use symphonia::core::common::Limit;
 use symphonia::core::errors::Error as DecodeError;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
-use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 
 use crate::WhisperError;
@@ -190,7 +190,7 @@ fn open(path: &Path) -> Result<Box<dyn FormatReader>, WhisperError> {
     let metadata_options = MetadataOptions::default()
         .limit_tag_bytes(Limit::Maximum(1 << 16))
         .limit_visual_bytes(Limit::Maximum(0));
-    let stream = MediaSourceStream::new(Box::new(file), Default::default());
+    let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
     symphonia::default::get_probe()
         .probe(&hint, stream, FormatOptions::default(), metadata_options)
         .map_err(|error| match error {
@@ -273,10 +273,7 @@ fn check_params(path: &Path, params: &AudioCodecParameters) -> Result<(), Whispe
     if let Some(rate) = params.sample_rate {
         check_rate(path, rate)?;
     }
-    let channels = params
-        .channels
-        .as_ref()
-        .map_or(1, |channels| channels.count());
+    let channels = params.channels.as_ref().map_or(1, Channels::count);
     check_channels(path, channels)?;
     let samples = params
         .max_frames_per_packet

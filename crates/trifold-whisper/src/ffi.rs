@@ -228,6 +228,16 @@ impl State {
         Ok(unsafe { std::slice::from_raw_parts(logits, n_vocab) })
     }
 
+    /// Fails an assertion of the engine, on this thread: there is no such token.
+    #[cfg(test)]
+    pub(crate) fn fail(&mut self) -> Result<i32, EngineError> {
+        let token = 1_000_000;
+        // SAFETY: context and state are alive, the state is ours alone, and there is one token.
+        self.call(|context, state| unsafe {
+            sys::whisper_decode_with_state(context, state, &raw const token, 1, 0, 1)
+        })
+    }
+
     /// Makes a call that changes the state, and remembers if it did not come to its end.
     fn call<R>(
         &mut self,
@@ -248,7 +258,9 @@ impl State {
 impl Drop for State {
     fn drop(&mut self) {
         if self.broken {
-            // Leaked: freeing it would follow pointers of which nobody knows where they lead.
+            // Leaked: freeing it would follow pointers of which nobody knows where they lead. So is the
+            // model: kernel threads of the call that failed may still read it.
+            std::mem::forget(Arc::clone(&self.context));
             return;
         }
         // SAFETY: this is the owner.
@@ -263,6 +275,7 @@ pub(crate) const MIN_SAMPLES: usize = 200;
 
 /// The parameters of a transcription, checked by the caller.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "the engine's own switches")]
 pub(crate) struct Settings {
     pub(crate) threads: i32,
     pub(crate) language: CString,

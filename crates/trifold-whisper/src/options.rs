@@ -17,6 +17,10 @@ use crate::{ModelInfo, WhisperError, audio};
 /// Values are checked when a transcription begins; one outside its range is a
 /// [`WhisperError::Option`] that names the field, the value and the range.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches that have nothing to do with each other"
+)]
 pub struct Options {
     /// The language that is spoken. Default: [`Language::Detect`].
     pub language: Language,

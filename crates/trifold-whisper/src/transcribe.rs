@@ -23,8 +23,8 @@ pub const MAX_SAMPLE: f32 = 8.0;
 /// Shorter audio is filled up with silence: the engine skips what is shorter than 0.1 s.
 const SHORTEST: usize = audio::SAMPLE_RATE as usize;
 
-/// Transcribes, one audio after the other. It has the working memory: for a small model some 100 MB,
-/// for a large one some 100 MB more.
+/// Transcribes, one audio after the other. It has the working memory: some 100 to 500 MB, by the size of
+/// the model.
 ///
 /// It can be moved to another thread, but not used by two at once; make one for each thread instead
 /// ([`Model::transcriber`] is cheap beside a transcription). Calls do not depend on those before them,
@@ -74,10 +74,13 @@ pub struct Transcriber {
 /// ```
 #[derive(Default)]
 pub struct Hooks<'a> {
-    progress: Option<Box<dyn FnMut(u8) + 'a>>,
-    segment: Option<Box<dyn FnMut(&Segment) + 'a>>,
+    progress: Option<Box<ProgressHook<'a>>>,
+    segment: Option<Box<SegmentHook<'a>>>,
     cancel: Option<CancelToken>,
 }
+
+type ProgressHook<'a> = dyn FnMut(u8) + 'a;
+type SegmentHook<'a> = dyn FnMut(&Segment) + 'a;
 
 impl<'a> Hooks<'a> {
     /// Hooks that do nothing.
@@ -552,5 +555,52 @@ fn spoken((code, name): (&str, &str), probability: Option<f32>) -> SpokenLanguag
         code: code.to_owned(),
         name: name.to_owned(),
         probability,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Model, Options, WhisperError};
+
+    #[test]
+    fn a_transcriber_that_failed_inside_is_not_used_again() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../models/speech/trifold-speech.bin"
+        );
+        let model = Model::load(path).unwrap();
+        let options = Options {
+            threads: Some(1),
+            ..Options::default()
+        };
+        let (mut failed, mut other) = (model.transcriber().unwrap(), model.transcriber().unwrap());
+        let samples = vec![0.0; 16_000];
+        let before = other.transcribe(&samples, &options).unwrap();
+
+        let error = WhisperError::engine("fail on purpose")(failed.state.fail().unwrap_err());
+        assert_eq!(error.to_string(), "Failed to fail on purpose");
+        let words = std::error::Error::source(&error).unwrap().to_string();
+        assert!(words.contains("GGML_ASSERT"), "{words}");
+        assert!(error.hint().unwrap().contains("report it"));
+
+        for _ in 0..2 {
+            let error = failed.transcribe(&samples, &options).unwrap_err();
+            assert!(matches!(error, WhisperError::Poisoned), "{error}");
+            assert!(error.hint().unwrap().contains("new transcriber"));
+        }
+        let error = failed.transcribe_file("speech.wav", &options).unwrap_err();
+        assert!(matches!(error, WhisperError::Poisoned), "{error}");
+        let error = failed.detect_language(&samples, Some(1)).unwrap_err();
+        assert!(matches!(error, WhisperError::Poisoned), "{error}");
+
+        assert_eq!(
+            other.transcribe(&samples, &options).unwrap().segments,
+            before.segments
+        );
+        let mut new = model.transcriber().unwrap();
+        assert_eq!(
+            new.transcribe(&samples, &options).unwrap().segments,
+            before.segments
+        );
     }
 }

@@ -34,8 +34,15 @@ impl Layout<'_> {
         self.word_times || self.max_chars.is_some()
     }
 
-    /// Converts one of the engine's segments into one or more.
+    /// Converts one of the engine's segments, into several where it is too long, and into none where it
+    /// is blank.
     pub(crate) fn convert(&self, raw: &RawSegment) -> Vec<Segment> {
+        let mut segments = self.split(raw);
+        segments.retain(|segment| !segment.text.is_empty());
+        segments
+    }
+
+    fn split(&self, raw: &RawSegment) -> Vec<Segment> {
         let start = self.time(raw.start);
         let end = self.time(raw.end).max(start);
         let words = self.words(raw, start..end);
@@ -47,9 +54,9 @@ impl Layout<'_> {
             }
         }
         if self.max_chars.is_none() || pieces.is_empty() {
-            let words = pieces.into_iter().flat_map(|piece| piece.words).collect();
+            let words: Vec<RawWord> = pieces.into_iter().flat_map(|piece| piece.words).collect();
             let text = trimmed(&raw.text);
-            return vec![self.segment(start..end, text, raw, words)];
+            return vec![self.segment(start..end, text, raw, &words)];
         }
         let last = pieces.len() - 1;
         pieces
@@ -58,7 +65,7 @@ impl Layout<'_> {
             .map(|(index, piece)| {
                 let from = if index == 0 { start } else { piece.start() };
                 let to = if index == last { end } else { piece.end() };
-                self.segment(from..to.max(from), trimmed(&piece.bytes), raw, piece.words)
+                self.segment(from..to.max(from), trimmed(&piece.bytes), raw, &piece.words)
             })
             .collect()
     }
@@ -68,7 +75,7 @@ impl Layout<'_> {
         time: Range<Duration>,
         text: String,
         raw: &RawSegment,
-        words: Vec<RawWord>,
+        words: &[RawWord],
     ) -> Segment {
         let tokens = words
             .iter()
@@ -115,7 +122,8 @@ impl Layout<'_> {
         }
         if self.needs_word_times() {
             let lengths: Vec<f32> = words.iter().map(|word| length(&word.bytes)).collect();
-            let inside = segment.start - self.window.start..segment.end - self.window.start;
+            let inside = segment.start.saturating_sub(self.window.start)
+                ..segment.end.saturating_sub(self.window.start);
             let times = word_times(self.samples, inside, &lengths);
             for (word, time) in words.iter_mut().zip(times) {
                 word.time = self.window.start + time.start..self.window.start + time.end;

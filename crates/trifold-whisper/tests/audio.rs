@@ -1,5 +1,12 @@
 //! Decoding and resampling files.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "sounds are made and compared with plain arithmetic"
+)]
+
 mod common;
 
 use std::path::{Path, PathBuf};
@@ -316,7 +323,7 @@ fn samples_of_a_file_that_are_no_numbers_are_reported() {
         bits_per_sample: 32,
         sample_format: SampleFormat::Float,
     };
-    write_wav(&path, spec, &[f32::NAN; 160_000]);
+    write_wav(&path, spec, &vec![f32::NAN; 160_000]);
     let error = model()
         .transcriber()
         .unwrap()

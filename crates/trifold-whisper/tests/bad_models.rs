@@ -25,7 +25,7 @@ fn files_that_are_no_speech_models() {
         PathBuf::from("/dev/null"),
         write("empty.bin", b""),
         write("text.bin", &b"this is not a model\n".repeat(1000)),
-        write("zeros.bin", &[0; 100_000]),
+        write("zeros.bin", &vec![0; 100_000]),
         sample("kitchen-light.wav"),
         PathBuf::from(SPEECH).join("../story/trifold-story.gguf"),
     ] {

@@ -435,7 +435,7 @@ fn models_and_transcribers_work_at_once_on_threads() {
                 };
                 truth()
                     .keys()
-                    .map(|name| name.as_str())
+                    .map(String::as_str)
                     .map(transcribe)
                     .collect::<Vec<_>>()
             })

@@ -185,7 +185,7 @@ pub(crate) fn demo_options(prompt: &str, seed: Seed) -> GenerateOptions {
 
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let target = Target::new(args)?;
-    let options = args.options()?;
+    let options = args.options(ui)?;
     let started = Instant::now();
     let mut model = args.model.load(args.threads, ui)?;
     let load = started.elapsed();
@@ -269,10 +269,10 @@ fn explain(error: DiffusionError) -> CliError {
 }
 
 impl Args {
-    fn options(&self) -> Result<GenerateOptions, CliError> {
+    fn options(&self, ui: &Ui) -> Result<GenerateOptions, CliError> {
         let seed = self.seed.parse().map_err(explain)?;
         let prompt = match self.prompt.as_str() {
-            "-" => input::text_from_stdin(MAX_STDIN)?,
+            "-" => input::stdin("what to draw", ui)?,
             prompt => prompt.to_owned(),
         };
         if prompt.trim().is_empty() {
@@ -301,9 +301,6 @@ impl Args {
         Ok(options)
     }
 }
-
-/// More than any prompt that is taken, so that its length can be told.
-const MAX_STDIN: usize = 64 << 20;
 
 impl ModelArgs {
     fn is_demo(&self) -> Result<bool, CliError> {

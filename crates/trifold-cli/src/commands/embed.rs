@@ -25,7 +25,8 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "MODEL", default_value = "demo:story")]
     model: String,
 
-    /// How one vector is made of those of a text's tokens [default: as the model says, else mean].
+    /// Which of the vectors of a text's tokens: the first (cls), the last, or the mean of all
+    /// [default: as the model says, else mean].
     #[arg(long, value_enum)]
     pooling: Option<PoolingName>,
 
@@ -50,11 +51,8 @@ Examples:
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum PoolingName {
-    /// The first token's.
     Cls,
-    /// The last token's.
     Last,
-    /// The mean of all.
     Mean,
 }
 

@@ -10,13 +10,19 @@ use crate::{error::CliError, interrupt, ui::Ui};
 /// Far beyond any context, and small enough that an endless input ends.
 const MAX_BYTES: usize = 256 << 20;
 
-/// Fails if there is nothing at a path. `what` names what should be there.
+/// Fails if there is nothing at a path, and says what may have been meant. `what` names what should be
+/// there.
 pub(crate) fn check_exists(path: &Path, what: &str) -> Result<(), CliError> {
     match fs_err::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CliError::input(
-            format!("No {what} at: {}", path.display()),
-            "Check the path: there is no such file.",
-        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let similar = trifold_hub::similar_files(path);
+            let hint = match similar.first() {
+                Some(name) => format!("Did you mean `{}`?", path.with_file_name(name).display()),
+                None => "Check the path: there is no such file.".to_owned(),
+            };
+            Err(CliError::input(format!("No {what} at: {}", path.display()), hint))
+        }
+        // All else is better said by whoever opens it.
         _ => Ok(()),
     }
 }
@@ -28,6 +34,7 @@ pub(crate) fn stdin(what: &str, ui: &Ui) -> Result<String, CliError> {
             "Type {what}; Ctrl-D at the start of a line ends it."
         ));
     }
+    tracing::info!("Reading standard input");
     let text = text_from_stdin(MAX_BYTES);
     if matches!(text, Err(CliError::Interrupted)) && io::stdin().is_terminal() {
         // The terminal is still in the line of the `^C`.
@@ -37,7 +44,7 @@ pub(crate) fn stdin(what: &str, ui: &Ui) -> Result<String, CliError> {
 }
 
 /// All of standard input, if it is not longer than `max` bytes.
-pub(crate) fn text_from_stdin(max: usize) -> Result<String, CliError> {
+fn text_from_stdin(max: usize) -> Result<String, CliError> {
     let bytes = interrupt::wait_for(move || read(io::stdin().lock(), max))?;
     let bytes = bytes.map_err(CliError::io("Could not read", STDIN))?;
     text(bytes, max, STDIN)

@@ -70,7 +70,10 @@ struct Page<'a> {
 impl Page<'_> {
     fn of(mut self, file: &ModelFile) -> String {
         self.lines.push(file.path().display().to_string());
-        let size = format!("{} ({} bytes)", bytes(file.len()), HumanCount(file.len()));
+        let size = match file.len() {
+            len @ ..1000 => bytes(len),
+            len => format!("{} ({} bytes)", bytes(len), HumanCount(len)),
+        };
         match file.header() {
             Header::Gguf(gguf) => self.gguf(gguf, size),
             Header::Safetensors(header) => self.safetensors(header, size),

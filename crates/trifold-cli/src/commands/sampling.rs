@@ -327,6 +327,10 @@ pub(crate) fn explain(error: LlamaError, on_overflow: &str) -> CliError {
                 "`--help` tells what each option means.",
             )
         }
+        error @ LlamaError::UnknownToken { .. } => CliError::input(
+            error.to_string(),
+            "Give --logit-bias a token of this model; `trifold inspect --json` lists them.",
+        ),
         error @ LlamaError::ContextOverflow { .. } => {
             CliError::input(error.to_string(), on_overflow)
         }

@@ -80,7 +80,9 @@ pub(crate) fn trifold(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run 
 pub(crate) fn shell(script: &str) -> Run {
     let mut run = trifold([""; 0]);
     let mut command = Command::new("sh");
-    command.args(["-c", script]).env("TRIFOLD", run.command.get_program());
+    command
+        .args(["-c", script])
+        .env("TRIFOLD", run.command.get_program());
     command.env("TRIFOLD_CACHE", cache());
     run.command = command;
     run
@@ -108,8 +110,15 @@ impl Run {
     pub(crate) fn with_small_files(mut self) -> Self {
         let limited = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
         let mut command = Command::new("bash");
-        command.args(["-c", limited]).arg(self.command.get_program()).args(self.command.get_args());
-        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+            .args(["-c", limited])
+            .arg(self.command.get_program())
+            .args(self.command.get_args());
+        command.envs(
+            self.command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
         if let Some(folder) = self.command.get_current_dir() {
             command.current_dir(folder);
         }
@@ -152,7 +161,10 @@ impl Run {
 impl Run {
     /// Starts with a standard input that may stay open, such as a pipe for [`Running::send`].
     pub(crate) fn start_reading(mut self, stdin: impl Into<Stdio>) -> Running {
-        self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         Running::of(self.command.spawn().unwrap())
     }
 }
@@ -165,12 +177,20 @@ pub(crate) struct Running {
 
 impl Running {
     fn of(child: Child) -> Self {
-        Self { child, started: Instant::now() }
+        Self {
+            child,
+            started: Instant::now(),
+        }
     }
 
     /// Sends more to the standard input of [`Run::start_reading`] from a pipe.
     pub(crate) fn send(&mut self, text: &str) {
-        self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+        self.child
+            .stdin
+            .as_mut()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
     }
 
     /// Reads no more of standard output, as `head` does when it has enough.
@@ -208,7 +228,11 @@ impl Running {
         let stderr = self.child.stderr.as_mut().unwrap();
         let (mut read, mut byte) = (Vec::new(), [0]);
         while !String::from_utf8_lossy(&read).contains(text) {
-            assert_eq!(stderr.read(&mut byte).unwrap(), 1, "No {text:?} in: {read:?}");
+            assert_eq!(
+                stderr.read(&mut byte).unwrap(),
+                1,
+                "No {text:?} in: {read:?}"
+            );
             read.push(byte[0]);
         }
     }
@@ -265,6 +289,8 @@ pub(crate) fn model_file(name: &str) -> PathBuf {
 
 /// What differs from run to run, by its regular expression, and what stands for it in snapshots.
 pub(crate) const FILTERS: &[(&str, &str)] = &[
+    // The last digits of what is computed.
+    (r#"("logprob": -?\d+\.\d)\d+"#, "$1"),
     // Times and speeds.
     (
         r"\b\d+(\.\d+)? ?(tokens/s|it/s|s/step|steps/s)",
@@ -273,7 +299,7 @@ pub(crate) const FILTERS: &[(&str, &str)] = &[
     (r"\b\d+(\.\d+)?( ?×|x)( real time)", "[SPEED] ×$3"),
     (r"\b\d+(\.\d+)? ?(ms|µs|s)\b", "[TIME]"),
     (
-        r#"("[a-z_]*(seconds|per_second|_ms)": )[\d.e+-]+"#,
+        r#"("[a-z_]*(seconds|per_second|_ms)": ?)[\d.e+-]+"#,
         "$1[TIME]",
     ),
 ];

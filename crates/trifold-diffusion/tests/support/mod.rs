@@ -47,6 +47,13 @@ pub(crate) fn quick(prompt: &str, seed: u64) -> GenerateOptions {
     options
 }
 
+/// A quarter of that again; the demo model draws mud in this size, but it draws.
+pub(crate) fn tiny(prompt: &str, seed: u64) -> GenerateOptions {
+    let mut options = quick(prompt, seed);
+    (options.width, options.height) = (64, 64);
+    options
+}
+
 pub(crate) fn draw(model: &mut Model, options: &GenerateOptions) -> Picture {
     let mut pictures = model.generate(options).unwrap();
     assert_eq!(pictures.len(), 1);

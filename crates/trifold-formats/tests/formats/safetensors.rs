@@ -225,6 +225,10 @@ fn the_picture_engine_has_limits() {
             &["Unsupported", "dtype of tensor \"t\"", "found I16"],
         ),
         (
+            one("t.weight", "I32", &[1], 4),
+            &["Unsupported", "dtype of tensor \"t.weight\"", "found I32"],
+        ),
+        (
             one("t", "U8", &[1; 6], 1),
             &["shape of tensor \"t\": expected at most 5 dimensions"],
         ),

@@ -441,6 +441,15 @@ fn picture_models_have_types_of_the_picture_engine() {
         "type of tensor \"model.diffusion_model.x.weight\": expected a type of ggml 0.12, found q2_0",
     ];
     assert_refused(&picture(GgmlType::Q2_0), ModelFile::check_picture, &parts);
+    for dtype in [GgmlType::I32, GgmlType::I16, GgmlType::F64, GgmlType::Q8K] {
+        let parts =
+            ["type of tensor \"model.diffusion_model.x.weight\": expected a type for weights"];
+        assert_refused(&picture(dtype), ModelFile::check_picture, &parts);
+    }
+    // What is no weight may be anything.
+    let positions =
+        Writer::new().with_tensor("text_model.embeddings.position_ids", &[77], GgmlType::I32);
+    read(&positions.bytes()).unwrap().check_picture().unwrap();
     assert_refused(
         &Writer::new().bytes(),
         ModelFile::check_picture,

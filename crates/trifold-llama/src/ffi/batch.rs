@@ -25,7 +25,8 @@ impl Batch {
         self.sequence_counts.resize(self.tokens.len(), 1);
         // Each token is in one sequence: its list is the one number at its place.
         self.sequence_pointers.clear();
-        self.sequence_pointers.extend(self.sequences.iter_mut().map(std::ptr::from_mut));
+        self.sequence_pointers
+            .extend(self.sequences.iter_mut().map(std::ptr::from_mut));
         raw::llama_batch {
             // More than fits is refused by the engine, as more than its limit.
             n_tokens: i32::try_from(self.tokens.len()).unwrap_or(i32::MAX),

@@ -85,7 +85,12 @@ impl ContextHandle {
             unsafe { sys::llama_init_from_model(model.as_ptr(), raw_params) }
         });
         match NonNull::new(context?) {
-            Some(context) => Ok(Self { context, model, poison: None, n_threads: 1 }),
+            Some(context) => Ok(Self {
+                context,
+                model,
+                poison: None,
+                n_threads: 1,
+            }),
             None => Err(LlamaError::Context {
                 n_ctx: params.n_ctx,
                 source: EngineWords::new(words),
@@ -99,7 +104,9 @@ impl ContextHandle {
         call: impl FnOnce(*mut raw::llama_context) -> Result<R, EngineError>,
     ) -> Result<R, LlamaError> {
         if let Some(error) = &self.poison {
-            return Err(LlamaError::Poisoned { source: error.clone() });
+            return Err(LlamaError::Poisoned {
+                source: error.clone(),
+            });
         }
         call(self.context.as_ptr()).map_err(|error| {
             if error.poisons() {
@@ -153,7 +160,9 @@ impl ContextHandle {
     ) -> Result<Decoded, LlamaError> {
         if self.n_threads != n_threads {
             // SAFETY: the context is alive.
-            self.call(|context| unsafe { sys::llama_set_n_threads(context, n_threads, n_threads) })?;
+            self.call(|context| unsafe {
+                sys::llama_set_n_threads(context, n_threads, n_threads)
+            })?;
             self.n_threads = n_threads;
         }
         self.set_cancel(cancel)?;
@@ -169,7 +178,10 @@ impl ContextHandle {
         match status? {
             0 => Ok(Decoded::Done),
             2 => Ok(Decoded::Aborted),
-            status => Err(LlamaError::Decode { status, source: EngineWords::new(words) }),
+            status => Err(LlamaError::Decode {
+                status,
+                source: EngineWords::new(words),
+            }),
         }
     }
 
@@ -193,7 +205,10 @@ impl ContextHandle {
         let length = usize::try_from(self.model.n_vocab()?).unwrap_or(0);
         into.clear();
         if logits.is_null() {
-            return Err(LlamaError::Decode { status: 0, source: EngineWords::new(words) });
+            return Err(LlamaError::Decode {
+                status: 0,
+                source: EngineWords::new(words),
+            });
         }
         // SAFETY: a row of logits is as long as the vocabulary, and stays until the next call.
         into.extend_from_slice(unsafe { std::slice::from_raw_parts(logits, length) });
@@ -203,16 +218,17 @@ impl ContextHandle {
     /// The pooled embedding of a sequence of the last batch.
     pub(crate) fn embedding(&mut self, sequence: i32) -> Result<Option<Vec<f32>>, LlamaError> {
         // SAFETY: the context is alive.
-        let values = self.call(|context| unsafe {
-            sys::llama_get_embeddings_seq(context, sequence)
-        })?;
+        let values =
+            self.call(|context| unsafe { sys::llama_get_embeddings_seq(context, sequence) })?;
         let length = usize::try_from(self.model.n_embd_out()?).unwrap_or(0);
         if values.is_null() {
             return Ok(None);
         }
         // SAFETY: with any pooling but ranks, which the caller does not ask for, it has this length,
         // and stays until the next call.
-        Ok(Some(unsafe { std::slice::from_raw_parts(values, length) }.to_vec()))
+        Ok(Some(
+            unsafe { std::slice::from_raw_parts(values, length) }.to_vec(),
+        ))
     }
 
     /// Trips one of the engine's own checks, for tests of what happens then.
@@ -224,7 +240,8 @@ impl ContextHandle {
         for position in 0..too_many.cast_signed() {
             batch.push(1, position, 0, false);
         }
-        self.decode(&mut batch, 1, None).expect_err("the engine asserts n_tokens <= n_batch")
+        self.decode(&mut batch, 1, None)
+            .expect_err("the engine asserts n_tokens <= n_batch")
     }
 }
 

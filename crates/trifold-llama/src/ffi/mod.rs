@@ -27,7 +27,9 @@ pub(crate) use sampler::{Candidate, SamplerHandle, Stage};
 fn start() -> Result<(), EngineError> {
     static STARTED: OnceLock<Result<(), EngineError>> = OnceLock::new();
     // SAFETY: no arguments; `OnceLock` keeps every other thread out until it is done.
-    STARTED.get_or_init(|| unsafe { sys::llama_backend_init() }).clone()
+    STARTED
+        .get_or_init(|| unsafe { sys::llama_backend_init() })
+        .clone()
 }
 
 pub(crate) fn llama_version() -> Result<String, EngineError> {
@@ -62,7 +64,11 @@ unsafe fn owned(text: *const c_char) -> Option<String> {
         return None;
     }
     // SAFETY: not null, and the caller's promise.
-    Some(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+    Some(
+        unsafe { CStr::from_ptr(text) }
+            .to_string_lossy()
+            .into_owned(),
+    )
 }
 
 /// Calls a function that fills a buffer and returns the length it needs or used, until it fits.

@@ -94,11 +94,17 @@ macro_rules! getters {
 impl ModelHandle {
     pub(crate) fn load(path: &CStr, params: LoadParams<'_>) -> Result<Loaded, EngineError> {
         start()?;
-        let mut progress = Progress { callback: params.progress, panic: None };
+        let mut progress = Progress {
+            callback: params.progress,
+            panic: None,
+        };
         // SAFETY: no arguments.
         let mut raw_params = unsafe { sys::llama_model_default_params() }?;
-        raw_params.load_mode =
-            if params.mmap { raw::LLAMA_LOAD_MODE_MMAP } else { raw::LLAMA_LOAD_MODE_NONE };
+        raw_params.load_mode = if params.mmap {
+            raw::LLAMA_LOAD_MODE_MMAP
+        } else {
+            raw::LLAMA_LOAD_MODE_NONE
+        };
         raw_params.vocab_only = params.vocab_only;
         raw_params.check_tensors = params.check_tensors;
         raw_params.progress_callback = Some(on_progress);
@@ -113,12 +119,16 @@ impl ModelHandle {
             // The callback's panic made the engine give up, so there is no model to free.
             resume_unwind(panic);
         }
-        let Some(model) = model else { return Ok(Loaded::Failed(words)) };
+        let Some(model) = model else {
+            return Ok(Loaded::Failed(words));
+        };
         // SAFETY: the model is alive.
         let vocab = unsafe { sys::llama_model_get_vocab(model.as_ptr()) }?;
         match NonNull::new(vocab.cast_mut()) {
             Some(vocab) => Ok(Loaded::Model(Self { model, vocab })),
-            None => Ok(Loaded::Failed(vec!["the model has no vocabulary".to_owned()])),
+            None => Ok(Loaded::Failed(vec![
+                "the model has no vocabulary".to_owned(),
+            ])),
         }
     }
 
@@ -161,9 +171,9 @@ impl ModelHandle {
         let kind = unsafe { sys::llama_vocab_type(self.vocab()) }?;
         Ok(match kind {
             raw::LLAMA_VOCAB_TYPE_NONE => VocabType::None,
-            raw::LLAMA_VOCAB_TYPE_SPM
-            | raw::LLAMA_VOCAB_TYPE_BPE
-            | raw::LLAMA_VOCAB_TYPE_RWKV => VocabType::Lossless,
+            raw::LLAMA_VOCAB_TYPE_SPM | raw::LLAMA_VOCAB_TYPE_BPE | raw::LLAMA_VOCAB_TYPE_RWKV => {
+                VocabType::Lossless
+            }
             _ => VocabType::Normalizing,
         })
     }
@@ -240,7 +250,9 @@ impl ModelHandle {
         add_special: bool,
         parse_special: bool,
     ) -> Result<Option<Vec<i32>>, EngineError> {
-        let Ok(text_length) = i32::try_from(text.len()) else { return Ok(None) };
+        let Ok(text_length) = i32::try_from(text.len()) else {
+            return Ok(None);
+        };
         // No tokenizer makes more tokens than bytes, but for those it adds.
         filled(text.len() + 8, |tokens, length| {
             // SAFETY: the vocabulary is alive; the text and the buffer have the lengths given.
@@ -263,7 +275,9 @@ impl ModelHandle {
         tokens: &[i32],
         render_special: bool,
     ) -> Result<Option<Vec<u8>>, EngineError> {
-        let Ok(count) = i32::try_from(tokens.len()) else { return Ok(None) };
+        let Ok(count) = i32::try_from(tokens.len()) else {
+            return Ok(None);
+        };
         filled(tokens.len() * 8, |text: *mut u8, length| {
             // SAFETY: the vocabulary is alive; the tokens and the buffer have the lengths given.
             unsafe {
@@ -306,7 +320,9 @@ impl ModelHandle {
         let mut buffer = vec![0_u8; 256];
         loop {
             let length = call(buffer.as_mut_ptr().cast(), buffer.len())?;
-            let Ok(length) = usize::try_from(length) else { return Ok(None) };
+            let Ok(length) = usize::try_from(length) else {
+                return Ok(None);
+            };
             if length < buffer.len() {
                 buffer.truncate(length);
                 return Ok(Some(String::from_utf8_lossy(&buffer).into_owned()));

@@ -15,17 +15,38 @@ pub(crate) type Candidate = raw::llama_token_data;
 /// One step of the sampler. Which values are sound is the caller's to check.
 #[derive(Clone, Debug)]
 pub(crate) enum Stage {
-    Dist { seed: u32 },
-    Dry { multiplier: f32, base: f32, allowed_length: i32, last_n: i32, breakers: Vec<CString> },
+    Dist {
+        seed: u32,
+    },
+    Dry {
+        multiplier: f32,
+        base: f32,
+        allowed_length: i32,
+        last_n: i32,
+        breakers: Vec<CString>,
+    },
     LogitBias(Vec<(i32, f32)>),
     MinP(f32),
-    MirostatV2 { seed: u32, tau: f32, eta: f32 },
-    Penalties { last_n: i32, repeat: f32, frequency: f32, presence: f32 },
+    MirostatV2 {
+        seed: u32,
+        tau: f32,
+        eta: f32,
+    },
+    Penalties {
+        last_n: i32,
+        repeat: f32,
+        frequency: f32,
+        presence: f32,
+    },
     Temperature(f32),
     TopK(i32),
     TopP(f32),
     Typical(f32),
-    Xtc { probability: f32, threshold: f32, seed: u32 },
+    Xtc {
+        probability: f32,
+        threshold: f32,
+        seed: u32,
+    },
 }
 
 /// A sampler, with the model whose vocabulary it uses.
@@ -66,7 +87,9 @@ impl SamplerHandle {
         for stage in stages {
             let member = Self::owning(stage.make(model)?, model)?;
             // SAFETY: both are alive; from here on the chain owns the member.
-            unsafe { sys::llama_sampler_chain_add(chain.sampler.as_ptr(), member.sampler.as_ptr()) }?;
+            unsafe {
+                sys::llama_sampler_chain_add(chain.sampler.as_ptr(), member.sampler.as_ptr())
+            }?;
             std::mem::forget(member);
         }
         Ok(chain)
@@ -103,7 +126,9 @@ impl SamplerHandle {
         // SAFETY: the sampler is alive; the array describes the slice.
         let applied = unsafe { sys::llama_sampler_apply(self.sampler.as_ptr(), &raw mut array) };
         self.watch(applied)?;
-        let selected = usize::try_from(array.selected).ok().filter(|index| *index < array.size);
+        let selected = usize::try_from(array.selected)
+            .ok()
+            .filter(|index| *index < array.size);
         // SAFETY: the sampler may have put its own buffer there, which has `size` candidates and lives
         // until its next call.
         Ok(selected.map(|index| unsafe { array.data.add(index).read() }))
@@ -125,13 +150,18 @@ impl SamplerHandle {
         sampler: *mut raw::llama_sampler,
         model: &Arc<ModelHandle>,
     ) -> Result<Self, EngineError> {
-        let sampler = NonNull::new(sampler)
-            .ok_or(EngineError::OutOfMemory { engine: sys::ENGINE.name() })?;
+        let sampler = NonNull::new(sampler).ok_or(EngineError::OutOfMemory {
+            engine: sys::ENGINE.name(),
+        })?;
         Ok(Self::with(sampler, model))
     }
 
     fn with(sampler: NonNull<raw::llama_sampler>, model: &Arc<ModelHandle>) -> Self {
-        Self { sampler, _model: Arc::clone(model), poisoned: false }
+        Self {
+            sampler,
+            _model: Arc::clone(model),
+            poisoned: false,
+        }
     }
 }
 
@@ -144,7 +174,13 @@ impl Stage {
         unsafe {
             match self {
                 Self::Dist { seed } => sys::llama_sampler_init_dist(*seed),
-                Self::Dry { multiplier, base, allowed_length, last_n, breakers } => {
+                Self::Dry {
+                    multiplier,
+                    base,
+                    allowed_length,
+                    last_n,
+                    breakers,
+                } => {
                     let mut breakers: Vec<_> = breakers.iter().map(|text| text.as_ptr()).collect();
                     sys::llama_sampler_init_dry(
                         model.vocab(),
@@ -168,22 +204,27 @@ impl Stage {
                 Self::MirostatV2 { seed, tau, eta } => {
                     sys::llama_sampler_init_mirostat_v2(*seed, *tau, *eta)
                 }
-                Self::Penalties { last_n, repeat, frequency, presence } => {
-                    sys::llama_sampler_init_penalties(
-                        model.n_vocab()?,
-                        *last_n,
-                        *repeat,
-                        *frequency,
-                        *presence,
-                    )
-                }
+                Self::Penalties {
+                    last_n,
+                    repeat,
+                    frequency,
+                    presence,
+                } => sys::llama_sampler_init_penalties(
+                    model.n_vocab()?,
+                    *last_n,
+                    *repeat,
+                    *frequency,
+                    *presence,
+                ),
                 Self::Temperature(temperature) => sys::llama_sampler_init_temp(*temperature),
                 Self::TopK(k) => sys::llama_sampler_init_top_k(*k),
                 Self::TopP(p) => sys::llama_sampler_init_top_p(*p, MIN_KEEP),
                 Self::Typical(p) => sys::llama_sampler_init_typical(*p, MIN_KEEP),
-                Self::Xtc { probability, threshold, seed } => {
-                    sys::llama_sampler_init_xtc(*probability, *threshold, MIN_KEEP, *seed)
-                }
+                Self::Xtc {
+                    probability,
+                    threshold,
+                    seed,
+                } => sys::llama_sampler_init_xtc(*probability, *threshold, MIN_KEEP, *seed),
             }
         }
     }

@@ -7,12 +7,18 @@ use trifold_llama::{
     Completion, Context, ContextOptions, GenerateOptions, Model, SamplingOptions, Token,
 };
 
-pub(crate) const STORY: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/story/trifold-story.gguf");
-pub(crate) const SPEECH: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/speech/trifold-speech.bin");
-pub(crate) const PICTURE: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/picture/trifold-picture.gguf");
+pub(crate) const STORY: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../models/story/trifold-story.gguf"
+);
+pub(crate) const SPEECH: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../models/speech/trifold-speech.bin"
+);
+pub(crate) const PICTURE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../models/picture/trifold-picture.gguf"
+);
 
 pub(crate) fn model() -> Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
@@ -21,7 +27,10 @@ pub(crate) fn model() -> Model {
 
 /// Tests run side by side: one thread each.
 pub(crate) fn one_thread() -> ContextOptions {
-    ContextOptions { threads: NonZeroUsize::new(1), ..ContextOptions::default() }
+    ContextOptions {
+        threads: NonZeroUsize::new(1),
+        ..ContextOptions::default()
+    }
 }
 
 pub(crate) fn context() -> Context {
@@ -33,7 +42,10 @@ pub(crate) fn greedy() -> GenerateOptions {
 }
 
 pub(crate) fn with(sampling: SamplingOptions) -> GenerateOptions {
-    GenerateOptions { sampling, ..GenerateOptions::default() }
+    GenerateOptions {
+        sampling,
+        ..GenerateOptions::default()
+    }
 }
 
 pub(crate) fn numbers(completion: &Completion) -> Vec<Token> {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::ffi::{CStr, c_int, c_void};
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -94,24 +95,31 @@ impl<'a> ObserverBridge<'a> {
         self.segments.append(&mut segments);
     }
 
-    fn begin_window(&mut self) -> bool {
+    fn begin_window(&mut self) -> ControlFlow<()> {
         self.trace.clear();
         self.window = Window::default();
-        !self.observer.stop()
+        if self.observer.stop() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
-    /// Called after every run of the encoder and decoder; true to stop.
-    fn after_run(&mut self) -> bool {
+    /// Called after every run of the encoder and decoder.
+    fn after_run(&mut self) -> ControlFlow<()> {
         if self.observer.stop() || self.error.is_some() {
-            return true;
+            return ControlFlow::Break(());
         }
         if self.window.no_speech.is_none() {
             match self.no_speech_probability() {
                 Ok(probability) => self.window.no_speech = Some(probability),
-                Err(error) => self.error = Some(error),
+                Err(error) => {
+                    self.error = Some(error);
+                    return ControlFlow::Break(());
+                }
             }
         }
-        self.error.is_some()
+        ControlFlow::Continue(())
     }
 
     /// The probability of the token for "no speech", where models are trained to put it: right after the
@@ -239,12 +247,16 @@ unsafe extern "C" fn on_encoder_begin(
     user_data: *mut c_void,
 ) -> bool {
     // SAFETY: as in `on_progress`.
-    unsafe { observe(user_data, false, |bridge| bridge.begin_window()) }
+    unsafe {
+        observe(user_data, false, |bridge| {
+            bridge.begin_window().is_continue()
+        })
+    }
 }
 
 unsafe extern "C" fn on_abort_query(user_data: *mut c_void) -> bool {
     // SAFETY: as in `on_progress`.
-    unsafe { observe(user_data, true, |bridge| bridge.after_run()) }
+    unsafe { observe(user_data, true, |bridge| bridge.after_run().is_break()) }
 }
 
 /// A segment as the engine has it. Times are in units of 10 ms from the first sample.

@@ -1,0 +1,119 @@
+//! `test` and `lint`: the same steps on every machine, each announced, each with its time.
+
+use std::{path::Path, process::Command, time::Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+/// Everything that must pass. A second run reuses what the first compiled.
+pub(crate) fn test() -> Result<()> {
+    step("Fetch all packages", cargo(["fetch", "--locked"]))?;
+    step(
+        "Bindings are what the headers say",
+        cargo(["xtask", "bindings", "--check"]),
+    )?;
+    step(
+        "Tests, engines aligned to one ggml",
+        cargo(["test", "--locked", "--workspace"]),
+    )?;
+    // Engines with a ggml of their own each: the seal is what makes three revisions in one process
+    // possible. In a target folder of its own, so that the two modes do not undo each other.
+    let mut pinned = cargo(["test", "--locked", "-p", "trifold-build", "--test", "seal"]);
+    step(
+        "The seal, engines with their own ggml",
+        in_pinned_mode(&mut pinned),
+    )?;
+    let mut pinned = cargo([
+        "test",
+        "--locked",
+        "-p",
+        "trifold-cli",
+        "--test",
+        "together",
+        "--test",
+        "process_state",
+    ]);
+    step(
+        "Three ggml revisions in one process",
+        in_pinned_mode(&mut pinned),
+    )
+}
+
+/// What a reviewer would otherwise have to look for.
+pub(crate) fn lint() -> Result<()> {
+    step("Formatting", cargo(["fmt", "--all", "--check"]))?;
+    step(
+        "Clippy",
+        cargo([
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    )?;
+    let mut doc = cargo(["doc", "--locked", "--workspace", "--no-deps"]);
+    step("Documentation", doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    step("Licences, bans and sources", cargo_deny()?)
+}
+
+fn in_pinned_mode(command: &mut Command) -> &mut Command {
+    command
+        .env("TRIFOLD_GGML", "pinned")
+        .env("CARGO_TARGET_DIR", root().join("target/pinned"))
+}
+
+/// cargo-deny, installed below `target/` on first use.
+fn cargo_deny() -> Result<Command> {
+    let folder = root().join("target/tools");
+    let program = folder.join("bin/cargo-deny");
+    if !program.is_file() {
+        let mut install = cargo([
+            "install",
+            "--locked",
+            "--quiet",
+            "cargo-deny@0.20.2",
+            "--root",
+        ]);
+        step("Install cargo-deny", install.arg(&folder))?;
+    }
+    let mut command = Command::new(program);
+    // Not `advisories`: they come from a git host, which not every machine reaches.
+    command.args([
+        "--log-level",
+        "error",
+        "check",
+        "licenses",
+        "bans",
+        "sources",
+    ]);
+    Ok(command)
+}
+
+fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+fn step(what: &str, mut command: impl std::borrow::BorrowMut<Command>) -> Result<()> {
+    let command = command.borrow_mut();
+    eprintln!("\n==> {what}");
+    let started = Instant::now();
+    let status = command
+        .status()
+        .with_context(|| format!("Could not run {command:?}"))?;
+    let seconds = started.elapsed().as_secs();
+    if !status.success() {
+        bail!("{what}: failed after {seconds} s ({status})\nhint: run it alone: {command:?}");
+    }
+    eprintln!("==> {what}: passed in {seconds} s");
+    Ok(())
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+}
