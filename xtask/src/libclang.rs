@@ -1,48 +1,64 @@
-//! libclang, which bindgen needs: from the `libclang` package of PyPI, in a virtual environment
-//! below `target/`, so that nobody has to install LLVM.
+//! libclang, which bindgen needs: from the `libclang` package of PyPI, below `target/`, so that
+//! nobody has to install LLVM.
 
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 const PACKAGE: &str = "libclang==18.1.1";
 
 /// The folder of `libclang.so`, installed on first use.
 pub(crate) fn folder(root: &Path) -> Result<PathBuf> {
-    let environment = root.join("target/libclang");
-    let python = environment.join("bin/python");
-    let done = environment.join("installed");
-    if !done.is_file() {
-        run(Command::new("python3")
-            .args(["-m", "venv"])
-            .arg(&environment))
-        .context(
-            "Could not create a Python environment (on Debian: apt-get install python3-venv)",
-        )?;
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", PACKAGE]))
-            .with_context(|| format!("Could not install {PACKAGE}"))?;
-        fs_err::write(&done, PACKAGE)?;
+    let target = root.join("target/libclang");
+    let native = target.join("clang/native");
+    if !native.join("libclang.so").is_file() {
+        install(root, &target)?;
     }
-    let output = Command::new(&python)
-        .args([
-            "-c",
-            "import clang, os; print(os.path.join(os.path.dirname(clang.__file__), 'native'))",
-        ])
-        .output()?;
     ensure!(
-        output.status.success(),
-        "The libclang package does not import"
+        native.join("libclang.so").is_file(),
+        "No libclang.so in {PACKAGE} at: {}",
+        native.display()
     );
-    Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
+    Ok(native)
 }
 
-fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("Could not run {command:?}"))?;
-    ensure!(status.success(), "{command:?} failed: {status}");
-    Ok(())
+/// With Python's own pip or, where a distribution leaves that out, the one of a virtual environment.
+fn install(root: &Path, target: &Path) -> Result<()> {
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--upgrade",
+        "--target",
+    ];
+    let with = |python: &Path| {
+        Command::new(python)
+            .args(pip)
+            .arg(target)
+            .arg(PACKAGE)
+            .output()
+    };
+    let output = with(Path::new("python3"))
+        .context("Could not run python3 (on Debian: apt-get install python3)")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let environment = root.join("target/python");
+    let made = Command::new("python3")
+        .args(["-m", "venv"])
+        .arg(&environment)
+        .output()?;
+    if made.status.success() && with(&environment.join("bin/python"))?.status.success() {
+        return Ok(());
+    }
+    bail!(
+        "Could not install {PACKAGE}: {}\nhint: on Debian: apt-get install python3-venv; it is \
+         downloaded once, so the network must be up",
+        String::from_utf8_lossy(&output.stderr).trim()
+    )
 }

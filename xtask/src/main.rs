@@ -1,14 +1,16 @@
-//! Developer tasks: `cargo xtask test`, `lint` and `bindings`.
+//! Developer tasks: `cargo xtask test`, `lint`, `engines` and `bindings`.
 #![expect(clippy::print_stderr, reason = "a program for a developer's terminal")]
 
 mod bindings;
 mod checks;
+mod engines;
 mod libclang;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
+use trifold_build::BuildError;
 
 /// Developer tasks of trifold.
 #[derive(Parser)]
@@ -18,6 +20,11 @@ enum Task {
     Test,
     /// Check formatting, lints, documentation and dependencies.
     Lint,
+    /// Build and seal engines, and print where the sealed objects are.
+    Engines {
+        /// The engines; all of them if none is named.
+        names: Vec<String>,
+    },
     /// Generate the bindings and guarded calls of the engines.
     Bindings {
         /// Change nothing; fail if what is committed differs from what would be generated.
@@ -34,6 +41,9 @@ fn main() -> ExitCode {
             for cause in error.chain().skip(1) {
                 eprintln!("  Caused by: {cause}");
             }
+            if let Some(hint) = error.downcast_ref().and_then(BuildError::hint) {
+                eprintln!("\nhint: {hint}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -43,6 +53,7 @@ fn run(task: &Task) -> Result<()> {
     match task {
         Task::Test => checks::test(),
         Task::Lint => checks::lint(),
+        Task::Engines { names } => engines::build(names),
         Task::Bindings { check } => bindings::run(*check),
     }
 }

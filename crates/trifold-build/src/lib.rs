@@ -21,6 +21,9 @@
 //! # }
 //! ```
 
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+compile_error!("trifold does not support this system yet: Linux on x86-64 only for now");
+
 mod builder;
 pub mod cache;
 pub mod compile;

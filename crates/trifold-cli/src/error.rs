@@ -65,6 +65,9 @@ impl CliError {
             Self::Engine(error) => error.hint(),
             Self::Io { source, .. } | Self::Stdout(source) => Some(match source.kind() {
                 io::ErrorKind::StorageFull => "free some space, or write to another disk".into(),
+                io::ErrorKind::FileTooLarge => {
+                    "write to another disk, or raise the limit on the size of files".into()
+                }
                 io::ErrorKind::PermissionDenied => "choose a place that you may read and write".into(),
                 io::ErrorKind::NotFound => "see that the folder is there".into(),
                 _ => return None,

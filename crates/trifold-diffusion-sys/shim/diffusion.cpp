@@ -8,8 +8,11 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <memory>
+#include <mutex>
 #include <ostream>
 #include <stdexcept>
+#include <thread>
 
 namespace {
 
@@ -60,6 +63,50 @@ const hooks * host = &nobody;
 void on_progress(int step, int steps, float seconds, void *) {
     host->stepped(step, steps, seconds);
 }
+
+// What threads of the engine failed at. The one that started them has a share in it.
+class thread_fault {
+  public:
+    void set(const char * message) {
+        std::lock_guard<std::mutex> lock(mutex);
+        if (first.empty()) {
+            first = message;
+        }
+    }
+
+    std::string take() {
+        std::lock_guard<std::mutex> lock(mutex);
+        return std::move(first);
+    }
+
+  private:
+    std::mutex mutex;
+    std::string first;
+};
+
+thread_local std::shared_ptr<thread_fault> own_fault;
+
+// A thread of the engine, such that an exception or a failed assertion in it does not end the
+// process. The engine has threads for reading weights only: each takes the next tensor that nobody
+// has taken yet, and the engine waits until all are taken. So the thread goes on with the next one.
+struct guarded_thread final : std::thread::_State {
+    std::unique_ptr<std::thread::_State> work;
+    std::shared_ptr<thread_fault> fault;
+
+    void _M_run() override {
+        for (bool done = false; !done;) {
+            try {
+                trifold::guarded_scope scope;
+                work->_M_run();
+                done = true;
+            } catch (...) {
+                trifold::fault description;
+                trifold::describe_current_exception(&description);
+                fault->set(description.message);
+            }
+        }
+    }
+};
 
 } // namespace
 
@@ -134,9 +181,30 @@ void __wrap__Z10log_printf14sd_log_level_tPKciS1_z(
 }
 
 // void pretty_bytes_progress(int, int, uint64_t, float): the engine's own calls the same callback
-// for weights that it reads as for steps that it samples.
+// for weights that it reads as for steps that it samples. At the end all threads that read weights
+// have been joined: now it can be said what they failed at.
 void __wrap__Z21pretty_bytes_progressiimf(int done, int total, uint64_t, float) {
     host->loaded(done, total);
+    std::string fault = done == total && own_fault != nullptr ? own_fault->take() : std::string();
+    if (!fault.empty()) {
+        throw trifold::failed_assertion{std::move(fault)};
+    }
+}
+
+// void std::thread::_M_start_thread(std::thread::_State_ptr, void (*)())
+void __real__ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE(
+    std::thread *, std::unique_ptr<std::thread::_State>, void (*)());
+
+void __wrap__ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE(
+    std::thread * thread, std::unique_ptr<std::thread::_State> work, void (*depend)()) {
+    if (own_fault == nullptr) {
+        own_fault = std::make_shared<thread_fault>();
+    }
+    auto guarded = std::make_unique<guarded_thread>();
+    guarded->work = std::move(work);
+    guarded->fault = own_fault;
+    __real__ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE(
+        thread, std::move(guarded), depend);
 }
 
 } // extern "C"

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{error::Error, path::Path};
+use std::{error::Error, num::NonZeroUsize, path::Path};
 
 use support::{MODEL, SPEECH, STORY, demo_model, draw, one_thread, quick};
 use trifold_diffusion::{DiffusionError, Model, Part};
@@ -147,6 +147,45 @@ fn a_text_model_as_text_encoder_of_the_wrong_size() {
             );
         }
     }
+}
+
+/// The engine finds out while it reads weights, on threads of its own.
+#[test]
+fn a_tensor_of_integers_where_there_should_be_none() {
+    const NAME: &str = "model.diffusion_model.cap_pad_token";
+    let mut model = fs_err::read(MODEL).unwrap();
+    let end = model
+        .windows(NAME.len())
+        .position(|window| window == NAME.as_bytes())
+        .unwrap()
+        + NAME.len();
+    // One dimension of 256, and the type: f32 becomes i32, which is as large.
+    assert_eq!(
+        model[end..][..16],
+        [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    );
+    model[end + 12] = 26;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("integers.gguf");
+    fs_err::write(&path, &model).unwrap();
+    for threads in [1, 3] {
+        let mut options = one_thread(&path);
+        options.threads = NonZeroUsize::new(threads);
+        let mut model = Model::load_with(&options).unwrap();
+        let error = model.generate(&quick("a red circle", 1)).unwrap_err();
+        let text = messages(&error);
+        assert!(
+            text.contains("integers.gguf") && text.contains("type i32 unsupported"),
+            "{text}"
+        );
+        let error = model.generate(&quick("a red circle", 1)).unwrap_err();
+        assert!(
+            matches!(error, DiffusionError::Poisoned { .. }),
+            "{}",
+            messages(&error)
+        );
+    }
+    draw(&mut demo_model(), &quick("a red circle", 1));
 }
 
 #[test]

@@ -60,7 +60,7 @@ const NO_WEIGHTS: [GgmlType; 7] = [
 
 /// Tables of positions and the like, which may be integers, have other names.
 fn is_weight(name: &str) -> bool {
-    name.ends_with(".weight") || name.ends_with(".bias")
+    matches!(name.rsplit_once('.'), Some((_, "weight" | "bias")))
 }
 
 pub(crate) fn check_safetensors(path: &Path, file: &Safetensors) -> Result<(), FormatError> {

@@ -93,13 +93,17 @@ fn similar(path: &Path) -> Vec<String> {
 /// ```
 pub fn similar_files(path: &Path) -> Vec<String> {
     let wanted = path.file_name().and_then(OsStr::to_str);
-    nearest(wanted.map_or_else(Vec::new, |wanted| files_like(path, &wanted.to_lowercase()).collect()))
+    nearest(wanted.map_or_else(Vec::new, |wanted| {
+        files_like(path, &wanted.to_lowercase()).collect()
+    }))
 }
 
 /// Files in the folder of `path` that could be meant by a name, in lower case, and how far they are
 /// from it.
 fn files_like(path: &Path, wanted: &str) -> impl Iterator<Item = (usize, String)> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     files_in(folder.unwrap_or(Path::new("."))).filter_map(move |name| {
         nearness(wanted, &name.to_lowercase()).map(|distance| (distance, name))
     })
@@ -107,7 +111,11 @@ fn files_like(path: &Path, wanted: &str) -> impl Iterator<Item = (usize, String)
 
 fn nearest(mut found: Vec<(usize, String)>) -> Vec<String> {
     found.sort();
-    found.into_iter().take(MAX_NAMES).map(|(_, name)| name).collect()
+    found
+        .into_iter()
+        .take(MAX_NAMES)
+        .map(|(_, name)| name)
+        .collect()
 }
 
 /// How far apart two names are; nothing if they are too far to be taken for each other.

@@ -176,6 +176,7 @@ fn strftime_now(format: &str) -> Result<String, Error> {
 
 /// Python's `json.dumps`, as `transformers` gives it to templates: spaces after `,` and `:`, and no
 /// escapes for HTML.
+#[expect(clippy::needless_pass_by_value, reason = "the form of a filter")]
 fn tojson(value: &Value, options: Kwargs) -> Result<Value, Error> {
     let indent: Option<usize> = options.get("indent")?;
     let ascii: Option<bool> = options.get("ensure_ascii")?;

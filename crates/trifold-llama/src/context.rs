@@ -64,7 +64,11 @@ impl Context {
         options.check(model)?;
         require_generator(model)?;
         let params = ContextParams {
-            n_ctx: options.n_ctx,
+            n_ctx: if options.n_ctx == 0 {
+                model.n_ctx_train()
+            } else {
+                options.n_ctx
+            },
             n_batch: options.n_batch,
             n_ubatch: options.n_batch.min(MICRO_BATCH),
             n_seq_max: 1,

@@ -246,15 +246,10 @@ impl<'c> Generation<'c> {
     pub fn complete(mut self) -> Result<Completion, LlamaError> {
         let mut text = String::new();
         let mut tokens = Vec::new();
-        loop {
-            match self.next() {
-                Some(piece) => {
-                    let piece = piece?;
-                    text.push_str(&piece.text);
-                    tokens.extend(piece.tokens);
-                }
-                None => break,
-            }
+        for piece in self.by_ref() {
+            let piece = piece?;
+            text.push_str(&piece.text);
+            tokens.extend(piece.tokens);
         }
         let State::Finished(finish_reason) = self.state else {
             return Err(LlamaError::FailedBefore);

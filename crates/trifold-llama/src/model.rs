@@ -194,7 +194,7 @@ impl<'a> ModelOptions<'a> {
             if progress(0.0) {
                 ModelHandle::load(
                     &c_path,
-                    LoadParams {
+                    &mut LoadParams {
                         mmap: self.mmap,
                         vocab_only: self.vocab_only,
                         check_tensors: self.check_tensors,

@@ -10,6 +10,9 @@
 //!
 //! Applications use `trifold-llama`, `trifold-whisper` and `trifold-diffusion`, which stand on this.
 
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+compile_error!("trifold does not support this system yet: Linux on x86-64 only for now");
+
 mod cancel;
 pub mod cpu;
 pub mod guard;

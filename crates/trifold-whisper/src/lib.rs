@@ -26,6 +26,7 @@
 pub mod audio;
 mod error;
 mod ffi;
+mod hooks;
 mod model;
 mod options;
 mod timing;
@@ -35,9 +36,10 @@ mod transcript;
 mod words;
 
 pub use error::WhisperError;
+pub use hooks::Hooks;
 pub use model::{Model, ModelInfo};
 pub use options::{Decoding, Language, Options};
-pub use transcribe::{Hooks, MAX_SAMPLE, Transcriber};
+pub use transcribe::{MAX_SAMPLE, Transcriber};
 pub use transcript::{Segment, SpokenLanguage, Timings, Token, Transcript, Word};
 pub use trifold_formats::WhisperHparams;
 pub use trifold_runtime::{CancelToken, EngineError};

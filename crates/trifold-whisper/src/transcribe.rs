@@ -1,18 +1,18 @@
 use std::borrow::Cow;
 use std::ffi::CString;
-use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use trifold_runtime::log;
 use trifold_runtime::threads::{self, Lease};
-use trifold_runtime::{CancelToken, log};
 
-use crate::ffi::{self, Observer, RawSegment, Settings, State};
+use crate::ffi::{self, Observer as _, RawSegment, Settings, State};
+use crate::hooks::Watch;
 use crate::options::invalid;
 use crate::words::{Layout, is_written_without_blanks, trimmed};
 use crate::{
-    Decoding, Language, Model, Options, Segment, SpokenLanguage, Timings, Transcript, WhisperError,
+    Decoding, Hooks, Language, Model, Options, SpokenLanguage, Timings, Transcript, WhisperError,
     audio,
 };
 
@@ -47,84 +47,6 @@ const SHORTEST: usize = audio::SAMPLE_RATE as usize;
 pub struct Transcriber {
     model: Model,
     state: State,
-}
-
-/// What watches over a transcription. All of it runs on the thread that transcribes, in between the
-/// engine's work: it should be quick. A panic in it stops the transcription and goes on from the call.
-///
-/// ```
-/// use trifold_whisper::{CancelToken, Hooks, Model, Options};
-///
-/// # const SPEECH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/speech");
-/// let model = Model::load(format!("{SPEECH}/trifold-speech.bin"))?;
-/// let (mut lines, mut last) = (Vec::new(), 0);
-/// let cancel = CancelToken::new(); // give a clone of it to another thread
-/// let mut hooks = Hooks::new()
-///     .on_segment(|segment| lines.push(segment.text.clone()))
-///     .on_progress(|percent| last = percent)
-///     .cancelled_by(&cancel);
-/// model.transcriber()?.transcribe_file_with(
-///     format!("{SPEECH}/samples/kitchen-light.wav"),
-///     &Options::default(),
-///     &mut hooks,
-/// )?;
-/// drop(hooks);
-/// assert_eq!((lines.len(), last), (1, 100));
-/// # Ok::<_, trifold_whisper::WhisperError>(())
-/// ```
-#[derive(Default)]
-pub struct Hooks<'a> {
-    progress: Option<Box<ProgressHook<'a>>>,
-    segment: Option<Box<SegmentHook<'a>>>,
-    cancel: Option<CancelToken>,
-}
-
-type ProgressHook<'a> = dyn FnMut(u8) + 'a;
-type SegmentHook<'a> = dyn FnMut(&Segment) + 'a;
-
-impl<'a> Hooks<'a> {
-    /// Hooks that do nothing.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Calls `hook` as the work goes on, with 0 to 100 percent, each time more than before, and 100 at
-    /// the end of a transcription that succeeds. Steps are as coarse as the windows of 30 s.
-    #[must_use]
-    pub fn on_progress(mut self, hook: impl FnMut(u8) + 'a) -> Self {
-        self.progress = Some(Box::new(hook));
-        self
-    }
-
-    /// Calls `hook` with each segment as soon as it is found. The transcript will have the same ones.
-    #[must_use]
-    pub fn on_segment(mut self, hook: impl FnMut(&Segment) + 'a) -> Self {
-        self.segment = Some(Box::new(hook));
-        self
-    }
-
-    /// Ends the call with [`WhisperError::Cancelled`] soon after the token is cancelled: between two runs
-    /// of the encoder or decoder, of which the longest (the encoder) takes as long as it takes to
-    /// transcribe some seconds. What was found until then went to [`Hooks::on_segment`].
-    #[must_use]
-    pub fn cancelled_by(mut self, token: &CancelToken) -> Self {
-        self.cancel = Some(token.clone());
-        self
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.cancel.as_ref().is_some_and(CancelToken::is_cancelled)
-    }
-}
-
-impl fmt::Debug for Hooks<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Hooks")
-            .field("progress", &self.progress.is_some())
-            .field("segment", &self.segment.is_some())
-            .field("cancel", &self.cancel)
-            .finish()
-    }
 }
 
 impl Transcriber {
@@ -443,15 +365,10 @@ impl Transcriber {
         hooks: &mut Hooks,
     ) -> Result<Vec<RawSegment>, WhisperError> {
         const WHAT: &str = "transcribe";
-        let mut watch = Watch {
-            hooks,
-            layout,
-            percent: None,
-            stopped: false,
-        };
+        let mut watch = Watch::new(hooks, layout);
         let (result, said) = log::keeping(|| self.state.full(settings, samples, &mut watch));
         let result = result.map_err(WhisperError::engine(WHAT))?;
-        if watch.stopped {
+        if watch.has_stopped() {
             return Err(WhisperError::Cancelled);
         }
         let segments = result.map_err(|code| WhisperError::EngineCode {
@@ -467,41 +384,6 @@ impl Transcriber {
         )?;
         watch.progress(100);
         Ok(segments)
-    }
-}
-
-/// Passes on what happens in the engine.
-struct Watch<'w, 'h> {
-    hooks: &'w mut Hooks<'h>,
-    layout: &'w Layout<'w>,
-    percent: Option<u8>,
-    stopped: bool,
-}
-
-impl Observer for Watch<'_, '_> {
-    fn progress(&mut self, percent: i32) {
-        // The engine counts the last window as a whole.
-        let percent = u8::try_from(percent.clamp(0, 100)).unwrap_or(100);
-        if self.percent.is_none_or(|before| before < percent) {
-            self.percent = Some(percent);
-            if let Some(hook) = &mut self.hooks.progress {
-                hook(percent);
-            }
-        }
-    }
-
-    fn segments(&mut self, segments: &[RawSegment]) {
-        let Some(hook) = &mut self.hooks.segment else {
-            return;
-        };
-        for segment in segments.iter().flat_map(|raw| self.layout.convert(raw)) {
-            hook(&segment);
-        }
-    }
-
-    fn stop(&mut self) -> bool {
-        self.stopped |= self.hooks.is_cancelled();
-        self.stopped
     }
 }
 

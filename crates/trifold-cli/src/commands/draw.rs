@@ -11,8 +11,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use trifold_diffusion::{
-    DiffusionError, GenerateOptions, InitPicture, Model, ModelOptions, Part, Picture, Progress, Sampler, Scheduler,
-    Seed,
+    DiffusionError, GenerateOptions, InitPicture, Model, ModelOptions, Part, Picture, Progress,
+    Sampler, Scheduler, Seed,
 };
 use trifold_hub::Source;
 
@@ -38,15 +38,31 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
 
     /// What not to draw.
-    #[arg(long, short, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        short,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     negative: String,
 
     /// Width in pixels. Default: 512, or 128 with demo:picture.
-    #[arg(long, short = 'W', value_name = "PIXELS", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        short = 'W',
+        value_name = "PIXELS",
+        allow_negative_numbers = true
+    )]
     width: Option<u32>,
 
     /// Height in pixels. Default: 512, or 128 with demo:picture.
-    #[arg(long, short = 'H', value_name = "PIXELS", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        short = 'H',
+        value_name = "PIXELS",
+        allow_negative_numbers = true
+    )]
     height: Option<u32>,
 
     /// Steps of the sampler. Default: 20, or 12 with demo:picture.
@@ -59,11 +75,23 @@ pub(crate) struct Args {
     guidance: Option<f32>,
 
     /// Seed of the noise: the same one gives the same picture.
-    #[arg(long, short, value_name = "SEED", default_value = "random", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        short,
+        value_name = "SEED",
+        default_value = "random",
+        allow_negative_numbers = true
+    )]
     seed: String,
 
     /// How many pictures to draw, each with the next seed.
-    #[arg(long, short, value_name = "COUNT", default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        short,
+        value_name = "COUNT",
+        default_value_t = 1,
+        allow_negative_numbers = true
+    )]
     batch: u32,
 
     /// Sampler. Default: the model's, or lcm with demo:picture.
@@ -83,7 +111,12 @@ pub(crate) struct Args {
     init: Option<PathBuf>,
 
     /// How far to go from the picture to start from: more than 0 (hardly) to 1.
-    #[arg(long, requires = "init", default_value_t = 0.75, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        requires = "init",
+        default_value_t = 0.75,
+        allow_negative_numbers = true
+    )]
     strength: f32,
 
     /// Threads to use. Default: one for each core.
@@ -165,7 +198,13 @@ struct Preset {
 
 impl Preset {
     /// See models/picture/README.md.
-    const DEMO: Self = Self { width: 128, height: 128, steps: 12, guidance: 2.5, sampler: Some(Sampler::Lcm) };
+    const DEMO: Self = Self {
+        width: 128,
+        height: 128,
+        steps: 12,
+        guidance: 2.5,
+        sampler: Some(Sampler::Lcm),
+    };
 
     /// Overwrites the library's defaults.
     fn apply(&self, options: &mut GenerateOptions) {
@@ -208,7 +247,10 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     ui.note(&report.note(&options));
     let native = (Preset::DEMO.width, Preset::DEMO.height);
     if args.model.is_demo()? && (options.width, options.height) != native {
-        ui.note(&format!("note: {DEMO} knows only pictures of {}x{}: others come out wrong", native.0, native.1));
+        ui.note(&format!(
+            "note: {DEMO} knows only pictures of {}x{}: others come out wrong",
+            native.0, native.1
+        ));
     }
     Ok(())
 }
@@ -234,35 +276,55 @@ fn draw(
 fn show(bar: &ProgressBar, progress: Progress) {
     let (what, done, total) = match progress {
         Progress::Weights { done, total } => ("Reading weights".to_owned(), done, total),
-        Progress::Step { picture, pictures, step, steps, .. } => {
+        Progress::Step {
+            picture,
+            pictures,
+            step,
+            steps,
+            ..
+        } => {
             let done = (picture - 1) * steps + step;
-            let what = if pictures == 1 { "Drawing".into() } else { format!("Drawing {picture} of {pictures}") };
+            let what = if pictures == 1 {
+                "Drawing".into()
+            } else {
+                format!("Drawing {picture} of {pictures}")
+            };
             (what, done, pictures * steps)
         }
         _ => return,
     };
+    bar.set_length(u64::from(total));
+    bar.set_position(u64::from(done));
     if bar.message() != what {
         bar.set_message(what);
         bar.reset_eta();
     }
-    bar.set_length(u64::from(total));
-    bar.set_position(u64::from(done));
 }
 
 /// Names command-line options instead of fields.
 fn explain(error: DiffusionError) -> CliError {
     match error {
         DiffusionError::Cancelled => CliError::Interrupted,
-        DiffusionError::Option { option, value, expected } => {
+        DiffusionError::Option {
+            option,
+            value,
+            expected,
+        } => {
             let (what, hint) = match option {
                 "prompt" => ("prompt".to_owned(), "Shorten it to what matters."),
-                "negative prompt" => ("value of --negative".to_owned(), "Shorten it to what matters."),
+                "negative prompt" => (
+                    "value of --negative".to_owned(),
+                    "Shorten it to what matters.",
+                ),
                 option => (
                     format!("value of --{}", option.replace(' ', "-")),
                     "Give a value in the range named above.",
                 ),
             };
-            CliError::input(format!("Invalid {what}: {value} (expected {expected})"), hint)
+            CliError::input(
+                format!("Invalid {what}: {value} (expected {expected})"),
+                hint,
+            )
         }
         error => error.into(),
     }
@@ -278,11 +340,17 @@ impl Args {
         if prompt.trim().is_empty() {
             // The engine would draw something; but more likely a variable of a shell was empty.
             let hint = "Say what to draw: trifold draw \"a red circle\"";
-            return Err(CliError::input("Expected a prompt (found: an empty text)", hint));
+            return Err(CliError::input(
+                "Expected a prompt (found: an empty text)",
+                hint,
+            ));
         }
         let is_demo = self.model.is_demo()?;
-        let mut options =
-            if is_demo { demo_options(&prompt, seed) } else { GenerateOptions::new(prompt) };
+        let mut options = if is_demo {
+            demo_options(&prompt, seed)
+        } else {
+            GenerateOptions::new(prompt)
+        };
         options.seed = seed;
         options.negative_prompt.clone_from(&self.negative);
         options.width = self.width.unwrap_or(options.width);
@@ -296,7 +364,12 @@ impl Args {
         if let Some(path) = &self.init {
             input::check_exists(path, "picture")?;
             let picture = trifold_diffusion::read_png(path)?;
-            options.init = Some(InitPicture::new(picture.width, picture.height, picture.rgb8, self.strength));
+            options.init = Some(InitPicture::new(
+                picture.width,
+                picture.height,
+                picture.rgb8,
+                self.strength,
+            ));
         }
         Ok(options)
     }
@@ -350,12 +423,20 @@ struct Target<'a> {
 
 impl<'a> Target<'a> {
     fn new(args: &'a Args) -> Result<Self, CliError> {
-        let target = Self { path: args.output.as_deref(), several: args.batch > 1 };
+        let target = Self {
+            path: args.output.as_deref(),
+            several: args.batch > 1,
+        };
         if let Some(path) = target.path {
             let extension = path.extension().and_then(OsStr::to_str);
-            if extension.is_some_and(|extension| !extension.eq_ignore_ascii_case("png")) || path == Path::new("-") {
+            if extension.is_some_and(|extension| !extension.eq_ignore_ascii_case("png"))
+                || path == Path::new("-")
+            {
                 return Err(CliError::input(
-                    format!("Expected the name of a PNG file (found: {})", path.display()),
+                    format!(
+                        "Expected the name of a PNG file (found: {})",
+                        path.display()
+                    ),
                     "Pictures are written as PNG: choose a name such as circle.png.",
                 ));
             }
@@ -414,7 +495,10 @@ struct Entry {
 impl Entry {
     fn new(file: &Path, picture: &Picture) -> Self {
         let parameters = &picture.parameters;
-        let settings = parameters.settings.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
+        let settings = parameters
+            .settings
+            .iter()
+            .map(|(name, value)| (name.clone(), value.as_str().into()));
         Self {
             file: file.display().to_string(),
             width: picture.width,
@@ -437,17 +521,32 @@ impl Report {
             Some(path) => path.display().to_string(),
             None => args.model.name().to_owned(),
         };
-        let timings = Timings { load: seconds(load), draw: seconds(draw), step: mean.map(seconds) };
-        Self { model, pictures: Vec::new(), timings }
+        let timings = Timings {
+            load: seconds(load),
+            draw: seconds(draw),
+            step: mean.map(seconds),
+        };
+        Self {
+            model,
+            pictures: Vec::new(),
+            timings,
+        }
     }
 
     /// `128x128, seed 42, 12 steps of 0.06 s, 0.9 s in all`.
     fn note(&self, options: &GenerateOptions) -> String {
         let seeds = match &*self.pictures {
             [first, .., last] => format!("seeds {} to {}", first.seed, last.seed),
-            pictures => pictures.iter().map(|picture| format!("seed {}", picture.seed)).collect(),
+            pictures => pictures
+                .iter()
+                .map(|picture| format!("seed {}", picture.seed))
+                .collect(),
         };
-        let step = self.timings.step.map(|step| format!(" of {step:.2} s")).unwrap_or_default();
+        let step = self
+            .timings
+            .step
+            .map(|step| format!(" of {step:.2} s"))
+            .unwrap_or_default();
         let steps = if options.steps == 1 { "step" } else { "steps" };
         let total = self.timings.load + self.timings.draw;
         let (width, height, count) = (options.width, options.height, options.steps);

@@ -20,7 +20,10 @@ pub(crate) fn check_exists(path: &Path, what: &str) -> Result<(), CliError> {
                 Some(name) => format!("Did you mean `{}`?", path.with_file_name(name).display()),
                 None => "Check the path: there is no such file.".to_owned(),
             };
-            Err(CliError::input(format!("No {what} at: {}", path.display()), hint))
+            Err(CliError::input(
+                format!("No {what} at: {}", path.display()),
+                hint,
+            ))
         }
         // All else is better said by whoever opens it.
         _ => Ok(()),

@@ -48,7 +48,9 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<PathBuf, CliError> 
 pub(crate) fn check(path: &Path) -> Result<(), CliError> {
     match path.metadata() {
         Ok(found) if found.is_dir() => {
-            return Err(CliError::io("Could not write", path)(io::ErrorKind::IsADirectory.into()));
+            return Err(CliError::io("Could not write", path)(
+                io::ErrorKind::IsADirectory.into(),
+            ));
         }
         Ok(_) => return Ok(()),
         Err(_) => {}
@@ -74,7 +76,9 @@ pub(crate) fn numbered(path: &Path, number: usize) -> PathBuf {
 }
 
 fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 fn temporary(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
@@ -84,14 +88,18 @@ fn temporary(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
         // As any new file; temporary ones are for their owner only.
         .permissions(std::fs::Permissions::from_mode(0o666))
         .tempfile_in(folder(path))?;
-    file.write_all(bytes)?;
+    // Not by way of `file`, which would add its passing name to every error.
+    file.as_file_mut().write_all(bytes)?;
     // A full disk shows here at the latest.
     file.as_file().sync_all()?;
     Ok(file)
 }
 
 fn write_to_device(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let (mut device, _) = fs_err::OpenOptions::new().write(true).open(path)?.into_parts();
+    let (mut device, _) = fs_err::OpenOptions::new()
+        .write(true)
+        .open(path)?
+        .into_parts();
     device.write_all(bytes)?;
     device.flush()
 }

@@ -12,7 +12,10 @@ use std::{
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 use serde::Serialize;
-use trifold_whisper::{Decoding, Hooks, Language, Options, Segment, SpokenLanguage, Transcriber, Transcript, WhisperError};
+use trifold_whisper::{
+    Decoding, Hooks, Language, Options, Segment, SpokenLanguage, Transcriber, Transcript,
+    WhisperError,
+};
 
 use self::source::Source;
 use crate::{
@@ -75,11 +78,11 @@ pub(crate) struct Args {
     temperature: f32,
 
     /// How much of the beginning to skip: seconds, or as in 1:30.
-    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "0")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "0", allow_negative_numbers = true)]
     offset: Duration,
 
     /// How much to transcribe: seconds, or as in 1:30. Default: all.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_negative_numbers = true)]
     duration: Option<Duration>,
 
     /// The most characters of a line or subtitle; split between words.
@@ -125,9 +128,19 @@ impl Format {
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let plan = Plan::new(args, ui)?;
     let options = args.options();
-    let sources: Vec<Source> = args.files.iter().map(|file| Source::new(file)).collect::<Result<_, _>>()?;
+    let sources: Vec<Source> = args
+        .files
+        .iter()
+        .map(|file| Source::new(file))
+        .collect::<Result<_, _>>()?;
     let model = model::speech(&args.model, ui)?;
-    let mut work = Work { args, ui, plan: &plan, transcriber: model.transcriber()?, options };
+    let mut work = Work {
+        args,
+        ui,
+        plan: &plan,
+        transcriber: model.transcriber()?,
+        options,
+    };
 
     let (mut results, mut audio, started) = (Vec::new(), Duration::ZERO, Instant::now());
     for (index, source) in sources.iter().enumerate() {
@@ -139,7 +152,11 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         plan.write(&results, args, ui)?;
     }
     if let [_, _, ..] = *sources {
-        ui.note(&speed(&format!("{} recordings", sources.len()), audio, started.elapsed()));
+        ui.note(&speed(
+            &format!("{} recordings", sources.len()),
+            audio,
+            started.elapsed(),
+        ));
     }
     Ok(())
 }
@@ -147,8 +164,13 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
 impl Args {
     fn options(&self) -> Options {
         let decoding = match self.beam_size {
-            Some(size) => Decoding::Beam { size, best_of: self.best_of },
-            None => Decoding::Greedy { best_of: self.best_of },
+            Some(size) => Decoding::Beam {
+                size,
+                best_of: self.best_of,
+            },
+            None => Decoding::Greedy {
+                best_of: self.best_of,
+            },
         };
         Options {
             language: Language::from(self.language.as_str()),
@@ -185,7 +207,12 @@ impl Plan {
         if let Some(file) = &file {
             output::check(file)?;
         }
-        let plan = Self { format: format(args, ui, file.as_deref())?, file, folder, several: args.files.len() > 1 };
+        let plan = Self {
+            format: format(args, ui, file.as_deref())?,
+            file,
+            folder,
+            several: args.files.len() > 1,
+        };
         plan.check(args)?;
         Ok(plan)
     }
@@ -194,7 +221,10 @@ impl Plan {
         let subtitles = matches!(self.format, Format::Srt | Format::Vtt);
         if subtitles && self.several && self.folder.is_none() {
             return Err(CliError::input(
-                format!("Expected one recording for subtitles (found: {})", args.files.len()),
+                format!(
+                    "Expected one recording for subtitles (found: {})",
+                    args.files.len()
+                ),
                 "Give a folder as the output: each recording gets a file there.",
             ));
         }
@@ -206,7 +236,10 @@ impl Plan {
         }
         if self.format != Format::Text && args.timestamps {
             return Err(CliError::input(
-                format!("--timestamps is for text (found: --format {})", self.format.extension()),
+                format!(
+                    "--timestamps is for text (found: --format {})",
+                    self.format.extension()
+                ),
                 "Leave it out: this format has times of its own.",
             ));
         }
@@ -229,7 +262,11 @@ impl Plan {
                 if self.several {
                     text.push_str(&heading(&result.file, text.is_empty()));
                 }
-                result.transcript.segments.iter().for_each(|segment| text.push_str(&lines(segment, args)));
+                result
+                    .transcript
+                    .segments
+                    .iter()
+                    .for_each(|segment| text.push_str(&lines(segment, args)));
                 text
             }),
             (Format::Srt, [result, ..]) => result.transcript.to_srt(),
@@ -248,12 +285,25 @@ impl Plan {
     }
 
     /// Writes the file of one recording into the folder.
-    fn write_into(&self, folder: &Path, result: Recording, args: &Args, ui: &Ui) -> Result<Recording, CliError> {
-        let stem = Path::new(&result.file).file_stem().unwrap_or(OsStr::new("transcript"));
+    fn write_into(
+        &self,
+        folder: &Path,
+        result: Recording,
+        args: &Args,
+        ui: &Ui,
+    ) -> Result<Recording, CliError> {
+        let stem = Path::new(&result.file)
+            .file_stem()
+            .unwrap_or(OsStr::new("transcript"));
         let mut name = stem.to_owned();
         name.push(".");
         name.push(self.format.extension());
-        let one = Self { format: self.format, file: Some(folder.join(name)), folder: None, several: false };
+        let one = Self {
+            format: self.format,
+            file: Some(folder.join(name)),
+            folder: None,
+            several: false,
+        };
         let results = [result];
         one.write(&results, args, ui)?;
         let [result] = results;
@@ -262,7 +312,8 @@ impl Plan {
 }
 
 fn json(value: &impl Serialize) -> Result<String, CliError> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| CliError::Stdout(error.into()))?;
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| CliError::Stdout(error.into()))?;
     Ok(text + "\n")
 }
 
@@ -270,7 +321,10 @@ fn json(value: &impl Serialize) -> Result<String, CliError> {
 fn format(args: &Args, ui: &Ui, file: Option<&Path>) -> Result<Format, CliError> {
     match args.format {
         Some(format) if ui.json() && format != Format::Json => Err(CliError::input(
-            format!("--json and --format {} exclude each other", format.extension()),
+            format!(
+                "--json and --format {} exclude each other",
+                format.extension()
+            ),
             "Leave one of them out.",
         )),
         Some(format) => Ok(format),
@@ -311,7 +365,9 @@ impl Work<'_> {
             self.ui.print(&heading(source.name(), is_first))?;
         }
         let broken = Cell::new(None);
-        let mut hooks = Hooks::new().cancelled_by(&interrupt::token()).on_progress(|percent| bar.set(percent));
+        let mut hooks = Hooks::new()
+            .cancelled_by(&interrupt::token())
+            .on_progress(|percent| bar.set(percent));
         if streams {
             hooks = hooks.on_segment(|segment| {
                 if let Err(error) = bar.suspend(|| self.ui.print(&lines(segment, self.args))) {
@@ -322,7 +378,9 @@ impl Work<'_> {
             });
         }
         let started = Instant::now();
-        let result = self.transcriber.transcribe_file_with(spooled.path(), &self.options, &mut hooks);
+        let result =
+            self.transcriber
+                .transcribe_file_with(spooled.path(), &self.options, &mut hooks);
         drop(hooks);
         bar.clear();
         if let Some(error) = broken.take() {
@@ -331,12 +389,20 @@ impl Work<'_> {
         let transcript = result.map_err(|error| explain(error, source))?;
         if !self.plan.several {
             let language = match &transcript.language {
-                SpokenLanguage { code, probability: Some(sure), .. } if *sure < 1.0 => {
+                SpokenLanguage {
+                    code,
+                    probability: Some(sure),
+                    ..
+                } if *sure < 1.0 => {
                     format!("{code}, {:.0} % sure", sure * 100.0)
                 }
                 language => language.code.clone(),
             };
-            self.ui.note(&speed(&language, self.length(&transcript), started.elapsed()));
+            self.ui.note(&speed(
+                &language,
+                self.length(&transcript),
+                started.elapsed(),
+            ));
         }
         let recording = Recording {
             file: source.name().to_owned(),
@@ -352,13 +418,20 @@ impl Work<'_> {
     /// How much of the audio was transcribed.
     fn length(&self, transcript: &Transcript) -> Duration {
         let rest = transcript.duration.saturating_sub(self.options.offset);
-        self.options.duration.map_or(rest, |duration| duration.min(rest))
+        self.options
+            .duration
+            .map_or(rest, |duration| duration.min(rest))
     }
 }
 
 /// Names command-line options instead of fields, and standard input instead of the file it became.
 fn explain(mut error: WhisperError, source: &Source) -> CliError {
-    if let WhisperError::Option { option, value, expected } = &error {
+    if let WhisperError::Option {
+        option,
+        value,
+        expected,
+    } = &error
+    {
         let flag = match *option {
             "decoding.size" => "beam-size".to_owned(),
             "decoding.best_of" => "best-of".to_owned(),
@@ -390,7 +463,12 @@ struct Bar<'a> {
 impl<'a> Bar<'a> {
     fn new(ui: &'a Ui, name: &'a str) -> Self {
         let bar = RefCell::new(ui.spinner(format!("Transcribing {name}")));
-        Self { ui, name, bar, has_length: Cell::new(false) }
+        Self {
+            ui,
+            name,
+            bar,
+            has_length: Cell::new(false),
+        }
     }
 
     fn set(&self, percent: u8) {
@@ -398,7 +476,8 @@ impl<'a> Bar<'a> {
         if !self.has_length.get() && (1..100).contains(&percent) {
             self.has_length.set(true);
             self.clear();
-            self.bar.replace(self.ui.bar(100, format!("Transcribing {}", self.name)));
+            self.bar
+                .replace(self.ui.bar(100, format!("Transcribing {}", self.name)));
         }
         if self.has_length.get() {
             self.bar.borrow().set_position(u64::from(percent));
@@ -420,14 +499,27 @@ fn heading(file: &str, is_first: bool) -> String {
 
 /// A segment as text: one line, and one for each of its words if asked for.
 fn lines(segment: &Segment, args: &Args) -> String {
-    let text = segment.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = segment
+        .text
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     let mut lines = if args.timestamps || args.words {
-        format!("[{} → {}] {text}\n", clock(segment.start), clock(segment.end))
+        format!(
+            "[{} → {}] {text}\n",
+            clock(segment.start),
+            clock(segment.end)
+        )
     } else {
         format!("{text}\n")
     };
     for word in &segment.words {
-        lines += &format!("    {} → {}  {}\n", clock(word.start), clock(word.end), word.text);
+        lines += &format!(
+            "    {} → {}  {}\n",
+            clock(word.start),
+            clock(word.end),
+            word.text
+        );
     }
     lines
 }
@@ -438,7 +530,11 @@ fn clock(time: Duration) -> String {
     let (seconds, hundredths) = (hundredths / 100, hundredths % 100);
     let (minutes, seconds) = (seconds / 60, seconds % 60);
     let (hours, minutes) = (minutes / 60, minutes % 60);
-    let hours = if hours == 0 { String::new() } else { format!("{hours}:") };
+    let hours = if hours == 0 {
+        String::new()
+    } else {
+        format!("{hours}:")
+    };
     format!("{hours}{minutes:02}:{seconds:02}.{hundredths:02}")
 }
 
@@ -446,7 +542,11 @@ fn clock(time: Duration) -> String {
 fn speed(what: &str, audio: Duration, took: Duration) -> String {
     let factor = audio.as_secs_f64() / took.as_secs_f64().max(1e-9);
     let digits = usize::from(factor < 10.0);
-    format!("{} of audio ({what}) in {}, {factor:.digits$} × real time", length(audio), length(took))
+    format!(
+        "{} of audio ({what}) in {}, {factor:.digits$} × real time",
+        length(audio),
+        length(took)
+    )
 }
 
 /// `1.75 s`, `12.3 s`, `4 min 5 s`, `1 h 20 min`.
@@ -471,7 +571,10 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         return Err(expected());
     }
     let mut total: f64 = seconds.parse().map_err(|_| expected())?;
-    let parts: Vec<&str> = before.into_iter().flat_map(|before| before.split(':')).collect();
+    let parts: Vec<&str> = before
+        .into_iter()
+        .flat_map(|before| before.split(':'))
+        .collect();
     if parts.len() > 2 || (before.is_some() && total >= 60.0) {
         return Err(expected());
     }
@@ -496,9 +599,16 @@ mod tests {
             ("1:02:03.5", 3_723_500),
             ("100:00:00", 360_000_000),
         ] {
-            assert_eq!(parse_time(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+            assert_eq!(
+                parse_time(text),
+                Ok(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
         }
-        for text in ["", "-1", "+1", "NaN", "inf", "1e400", ":", "1:", ":30", "1:60", "1:2:3:4", "a", "1:-2:3", "1h"] {
+        for text in [
+            "", "-1", "+1", "NaN", "inf", "1e400", ":", "1:", ":30", "1:60", "1:2:3:4", "a",
+            "1:-2:3", "1h",
+        ] {
             assert!(parse_time(text).is_err(), "{text}");
         }
     }

@@ -92,10 +92,10 @@ macro_rules! getters {
 }
 
 impl ModelHandle {
-    pub(crate) fn load(path: &CStr, params: LoadParams<'_>) -> Result<Loaded, EngineError> {
+    pub(crate) fn load(path: &CStr, params: &mut LoadParams<'_>) -> Result<Loaded, EngineError> {
         start()?;
         let mut progress = Progress {
-            callback: params.progress,
+            callback: &mut *params.progress,
             panic: None,
         };
         // SAFETY: no arguments.

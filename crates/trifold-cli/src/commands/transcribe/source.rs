@@ -36,8 +36,16 @@ impl<'a> Source<'a> {
                 "Send a file: trifold transcribe - < talk.wav",
             ));
         }
-        let name = if is_stdin { "standard input".to_owned() } else { path.display().to_string() };
-        Ok(Self { path, name, is_stdin })
+        let name = if is_stdin {
+            "standard input".to_owned()
+        } else {
+            path.display().to_string()
+        };
+        Ok(Self {
+            path,
+            name,
+            is_stdin,
+        })
     }
 
     /// What to call it.
@@ -67,7 +75,12 @@ impl Spooled<'_> {
 
 /// Decoders jump back and forth in a file, which a pipe does not allow.
 fn spool() -> Result<NamedTempFile, CliError> {
-    let fail = || CliError::io("Could not keep standard input in the folder", std::env::temp_dir());
+    let fail = || {
+        CliError::io(
+            "Could not keep standard input in the folder",
+            std::env::temp_dir(),
+        )
+    };
     let file = NamedTempFile::with_prefix("trifold-").map_err(fail())?;
     let mut copy = file.reopen().map_err(fail())?;
     let bytes = interrupt::wait_for(move || {
@@ -77,7 +90,10 @@ fn spool() -> Result<NamedTempFile, CliError> {
     .map_err(fail())?;
     if bytes > MAX_BYTES {
         return Err(CliError::input(
-            format!("Expected at most {} GiB on standard input (found: more)", MAX_BYTES >> 30),
+            format!(
+                "Expected at most {} GiB on standard input (found: more)",
+                MAX_BYTES >> 30
+            ),
             "Give the file itself, or a compressed one.",
         ));
     }
