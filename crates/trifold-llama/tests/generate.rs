@@ -4,8 +4,8 @@ mod common;
 
 use common::{context, greedy, model, numbers, one_thread, with};
 use trifold_llama::{
-    CancelToken, ContextOptions, FinishReason, GenerateOptions, LlamaError, Model, SamplingOptions,
-    Special, Token,
+    CancelToken, ContextOptions, EmbedOptions, FinishReason, GenerateOptions, LlamaError, Model,
+    SamplingOptions, Special, Token,
 };
 
 const DRAGON: &str = "Once upon a time, a shy dragon";
@@ -514,7 +514,7 @@ fn a_model_without_weights_has_a_tokenizer_only() {
     let error = model.context(&one_thread()).unwrap_err();
     assert!(matches!(error, LlamaError::Unsupported { .. }), "{error}");
     assert!(matches!(
-        model.embedder(&Default::default()),
+        model.embedder(&EmbedOptions::default()),
         Err(LlamaError::Unsupported { .. })
     ));
 }

@@ -188,3 +188,56 @@ macro_rules! guarded {
         }
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn an_engine_is_not_entered_on_a_cpu_that_lacks_something() {
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        fn start() {
+            STARTED.fetch_add(1, Ordering::SeqCst);
+        }
+        let engine = Engine::new("test", "x86-64-v9", "sse2,teleport", start);
+        let error = engine.call(|_| panic!("called")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "This CPU is too old for the engines: expected x86-64-v9, found no teleport"
+        );
+        assert!(!error.poisons() && error.hint().is_some());
+        assert_eq!(STARTED.load(Ordering::SeqCst), 0);
+
+        let engine = Engine::new("test", "x86-64", "sse2", start);
+        engine.ready().unwrap();
+        engine.ready().unwrap();
+        assert_eq!(STARTED.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_fault_becomes_an_error_with_the_words_of_the_engine() {
+        let engine = Engine::new("test", "x86-64", "sse2", || {});
+        let fault = |kind: i32| {
+            engine.call(move |fault| {
+                let words = b"file.c:7: no\0".map(u8::cast_signed);
+                // SAFETY: `call` gives room for one fault, and nobody else has it.
+                let fault = unsafe { &mut *fault };
+                fault.kind = kind;
+                fault.message[..words.len()].copy_from_slice(&words);
+                false
+            })
+        };
+        assert!(
+            matches!(fault(1), Err(EngineError::Assertion { message, .. }) if message == "file.c:7: no")
+        );
+        assert!(
+            matches!(fault(2), Err(EngineError::Exception { message, .. }) if message == "file.c:7: no")
+        );
+        assert!(matches!(
+            fault(3),
+            Err(EngineError::OutOfMemory { engine: "test" })
+        ));
+    }
+}

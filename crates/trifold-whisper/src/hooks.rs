@@ -60,7 +60,7 @@ impl<'a> Hooks<'a> {
         self
     }
 
-    /// Ends the call with [`WhisperError::Cancelled`] soon after the token is cancelled: between two runs
+    /// Ends the call with [`WhisperError::Cancelled`](crate::WhisperError::Cancelled) soon after the token is cancelled: between two runs
     /// of the encoder or decoder, of which the longest (the encoder) takes as long as it takes to
     /// transcribe some seconds. What was found until then went to [`Hooks::on_segment`].
     #[must_use]
