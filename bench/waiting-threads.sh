@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# How much it helps that waiting kernel threads yield: the demo on busy cores, with and without.
+# Takes some minutes: the program is built a second time, in a folder of its own.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+load=()
+finish() { kill "${load[@]}" 2>/dev/null || true; rm -rf "$work"; }
+trap finish EXIT
+
+cargo build --quiet --release --manifest-path "$root/Cargo.toml"
+git -C "$root" archive HEAD | tar -x -C "$work"
+sed -i 's|^kernels_spin = .*|kernels_spin = "none"|' "$work/engines.toml"
+CARGO_TARGET_DIR="$work/target" cargo build --quiet --release --manifest-path "$work/Cargo.toml"
+
+for _ in $(seq $(($(nproc) * 2))); do
+    (while :; do :; done) &
+    load+=($!)
+done
+run() {
+    local from=$EPOCHREALTIME
+    "$1" demo --quiet --json --output "$work/demo" >/dev/null
+    local to=$EPOCHREALTIME
+    awk -v a="$from" -v b="$to" 'BEGIN { printf "%.2f\n", b - a }'
+}
+for round in 1 2 3; do
+    spin=$(run "$work/target/release/trifold")
+    yield=$(run "$root/target/release/trifold")
+    awk -v r="$round" -v s="$spin" -v y="$yield" \
+        'BEGIN { printf "round %d: spinning %.1f s, yielding %.1f s, ratio %.1f\n", r, s, y, s / y }'
+done
