@@ -104,7 +104,7 @@ fn a_full_disk() {
         &[
             "Could not compile ",
             "No space left on device",
-            "the disk is full",
+            "he disk is full",
             "TRIFOLD_CACHE",
         ],
     );
@@ -135,7 +135,7 @@ fn a_cache_that_cannot_be_made() {
         &[
             "Could not create the cache folder",
             "file/cache",
-            "set TRIFOLD_CACHE",
+            "et TRIFOLD_CACHE",
         ],
     );
     says(

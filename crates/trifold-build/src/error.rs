@@ -116,40 +116,40 @@ impl BuildError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Config { .. } => {
-                "correct engines.toml; its head says what each entry means".into()
+                "Correct engines.toml; its head says what each entry means".into()
             }
-            Self::UnknownEngine { .. } => "engines are listed in engines.toml".into(),
-            Self::Env { name, .. } => format!("unset {name}, or give it one of the values above"),
+            Self::UnknownEngine { .. } => "Engines are listed in engines.toml".into(),
+            Self::Env { name, .. } => format!("Unset {name}, or give it one of the values above"),
             Self::Target { .. } => {
-                "build on Linux with glibc on x86-64; other systems are planned".into()
+                "Build on Linux with glibc on x86-64; other systems are planned".into()
             }
             Self::Source { hint, .. } => hint.clone(),
             Self::MissingTool {
                 program, package, ..
             } => format!(
-                "install {program}, on Debian and Ubuntu: apt-get install {package}; \
+                "Install {program}, on Debian and Ubuntu: apt-get install {package}; \
                  CC, CXX, LD and OBJCOPY name others"
             ),
             Self::OldTool { .. } => {
-                "install a newer one; Debian 12, Ubuntu 22.04 and later have it".into()
+                "Install a newer one; Debian 12, Ubuntu 22.04 and later have it".into()
             }
             Self::Command { output, .. } if no_space(output) => space_hint(),
             Self::Command { output, .. } if output.contains("Killed") => {
-                "the compiler was killed, most likely for lack of memory: build with fewer jobs \
+                "The compiler was killed, most likely for lack of memory: build with fewer jobs \
                  (cargo build -j 1)"
                     .into()
             }
             Self::Command { .. } => {
-                "the lines above are the tool's own; run the command by hand to see more".into()
+                "The lines above are the tool's own; run the command by hand to see more".into()
             }
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 space_hint()
             }
             Self::Io { path, .. } => format!(
-                "see that {} can be read and written, or set TRIFOLD_CACHE to another folder",
+                "See that {} can be read and written, or set TRIFOLD_CACHE to another folder",
                 path.display()
             ),
-            Self::NoCache => "set TRIFOLD_CACHE to a folder that can be written".into(),
+            Self::NoCache => "Set TRIFOLD_CACHE to a folder that can be written".into(),
             Self::Seal { .. } => {
                 "CONTRIBUTING.md, \"Moving an engine\", says how each rule is restored".into()
             }
@@ -162,7 +162,7 @@ fn no_space(output: &str) -> bool {
 }
 
 fn space_hint() -> String {
-    "the disk is full: a cold build needs 1 GB in the cache folder; free some space or set \
+    "The disk is full: a cold build needs 1 GB in the cache folder; free some space or set \
      TRIFOLD_CACHE to a folder on another disk"
         .into()
 }

@@ -41,13 +41,19 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
-    pub(crate) fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(
+        what: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { what, path, source }
     }
 
     pub(crate) fn input(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Input { message: message.into(), hint: hint.into() }
+        Self::Input {
+            message: message.into(),
+            hint: hint.into(),
+        }
     }
 
     pub(crate) fn is_broken_pipe(&self) -> bool {
@@ -64,16 +70,18 @@ impl CliError {
             Self::Diffusion(error) => error.hint(),
             Self::Engine(error) => error.hint(),
             Self::Io { source, .. } | Self::Stdout(source) => Some(match source.kind() {
-                io::ErrorKind::StorageFull => "free some space, or write to another disk".into(),
+                io::ErrorKind::StorageFull => "Free some space, or write to another disk".into(),
                 io::ErrorKind::FileTooLarge => {
                     "write to another disk, or raise the limit on the size of files".into()
                 }
-                io::ErrorKind::PermissionDenied => "choose a place that you may read and write".into(),
-                io::ErrorKind::NotFound => "see that the folder is there".into(),
+                io::ErrorKind::PermissionDenied => {
+                    "Choose a place that you may read and write".into()
+                }
+                io::ErrorKind::NotFound => "See that the folder is there".into(),
                 _ => return None,
             }),
             Self::Input { hint, .. } => Some(hint.clone()),
-            Self::Check { .. } => Some("run `trifold doctor` and report what it prints".into()),
+            Self::Check { .. } => Some("Run `trifold doctor` and report what it prints".into()),
             Self::Interrupted => None,
         }
     }

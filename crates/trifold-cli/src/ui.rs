@@ -36,7 +36,9 @@ impl Ui {
     #[expect(clippy::unused_self, reason = "all output goes through here")]
     pub(crate) fn print(&self, text: &str) -> Result<(), CliError> {
         let mut out = anstream::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::Stdout)
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .map_err(CliError::Stdout)
     }
 
     /// Prints one line of the result.
@@ -46,7 +48,8 @@ impl Ui {
 
     /// Prints a result as one JSON document.
     pub(crate) fn print_json(&self, value: &impl Serialize) -> Result<(), CliError> {
-        let text = serde_json::to_string_pretty(value).map_err(|error| CliError::Stdout(error.into()))?;
+        let text =
+            serde_json::to_string_pretty(value).map_err(|error| CliError::Stdout(error.into()))?;
         self.line(&text)
     }
 
@@ -72,7 +75,10 @@ impl Ui {
 
     /// A bar from 0 to `total`; shown after a moment, on a terminal only.
     pub(crate) fn bar(&self, total: u64, what: impl Into<Cow<'static, str>>) -> ProgressBar {
-        let bar = self.progress(ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden()), what);
+        let bar = self.progress(
+            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden()),
+            what,
+        );
         bar.set_style(style("{msg} {wide_bar} {pos}/{len} {eta}"));
         bar
     }

@@ -378,7 +378,7 @@ fn audio_that_is_none() {
         "This is no music, but a text. ".repeat(100),
     )
     .unwrap();
-    fs::write(here.path().join("nan.wav"), wav(&[f32::NAN; 160_000])).unwrap();
+    fs::write(here.path().join("nan.wav"), wav(&vec![f32::NAN; 160_000])).unwrap();
     fs::write(here.path().join("header.wav"), wav(&[])).unwrap();
     fs::create_dir(here.path().join("folder.wav")).unwrap();
     symlink("loop.wav", here.path().join("loop.wav")).unwrap();

@@ -15,7 +15,10 @@ const LEAST_PSNR: f64 = 40.0;
 #[test]
 fn aligned_and_pinned_engines_agree() {
     let folder = tempfile::tempdir().unwrap();
-    let aligned = Answers::of(Path::new(env!("CARGO_BIN_EXE_trifold")), &folder.path().join("aligned.png"));
+    let aligned = Answers::of(
+        Path::new(env!("CARGO_BIN_EXE_trifold")),
+        &folder.path().join("aligned.png"),
+    );
     let pinned = Answers::of(&pinned_program(), &folder.path().join("pinned.png"));
     assert_eq!(aligned.ggml, ["0.26.0", "0.26.0", "0.26.0"]);
     assert_eq!(pinned.ggml, ["0.9.5", "0.26.0", "0.12.0"]);
@@ -42,12 +45,38 @@ impl Answers {
         let doctor = json(program, &["doctor"]);
         let text = json(
             program,
-            &["generate", "Once upon a time", "--temperature", "0", "--max-tokens", "64", "--threads", "1"],
+            &[
+                "generate",
+                "Once upon a time",
+                "--temperature",
+                "0",
+                "--max-tokens",
+                "64",
+                "--threads",
+                "1",
+            ],
         );
-        let speech = json(program, &["transcribe", "--threads", "1", samples.join("two-sentences.wav").to_str().unwrap()]);
+        let speech = json(
+            program,
+            &[
+                "transcribe",
+                "--threads",
+                "1",
+                samples.join("two-sentences.wav").to_str().unwrap(),
+            ],
+        );
         json(
             program,
-            &["draw", "a house and a tree", "--seed", "5", "--threads", "1", "-o", picture.to_str().unwrap()],
+            &[
+                "draw",
+                "a house and a tree",
+                "--seed",
+                "5",
+                "--threads",
+                "1",
+                "-o",
+                picture.to_str().unwrap(),
+            ],
         );
         Self {
             ggml: doctor["engines"]
@@ -56,7 +85,12 @@ impl Answers {
                 .iter()
                 .map(|engine| engine["ggml"].as_str().unwrap().to_owned())
                 .collect(),
-            tokens: text["tokens"].as_array().unwrap().iter().map(|token| token["id"].clone()).collect(),
+            tokens: text["tokens"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|token| token["id"].clone())
+                .collect(),
             transcript: speech["text"].as_str().unwrap().to_owned(),
             picture: trifold_diffusion::read_png(picture).unwrap().rgb8,
         }
@@ -64,8 +98,16 @@ impl Answers {
 }
 
 fn json(program: &Path, arguments: &[&str]) -> Value {
-    let output = Command::new(program).args(arguments).args(["--json", "--quiet"]).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(program)
+        .args(arguments)
+        .args(["--json", "--quiet"])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -87,7 +129,11 @@ fn pinned_program() -> PathBuf {
 /// Peak signal-to-noise ratio of two pictures of 8 bits a channel, in dB; infinite if they are equal.
 fn psnr(one: &[u8], other: &[u8]) -> f64 {
     assert_eq!(one.len(), other.len());
-    let error: f64 = one.iter().zip(other).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+    let error: f64 = one
+        .iter()
+        .zip(other)
+        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+        .sum();
     let mean = error / f64::from(u32::try_from(one.len()).unwrap());
     10.0 * (255.0 * 255.0 / mean).log10()
 }

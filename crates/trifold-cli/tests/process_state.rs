@@ -20,10 +20,23 @@ const ABORTED: i32 = 6;
 fn the_program_exports_nothing_and_needs_only_glibc() {
     let linked = elf::linked(env!("CARGO_BIN_EXE_trifold").as_ref()).unwrap();
     assert_eq!(linked.exported, [""; 0]);
-    let known = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-x86-64.so.2"];
-    let foreign: Vec<_> = linked.needed.iter().filter(|name| !known.contains(&name.as_str())).collect();
+    let known = [
+        "libc.so.6",
+        "libm.so.6",
+        "libgcc_s.so.1",
+        "ld-linux-x86-64.so.2",
+    ];
+    let foreign: Vec<_> = linked
+        .needed
+        .iter()
+        .filter(|name| !known.contains(&name.as_str()))
+        .collect();
     assert!(foreign.is_empty(), "{foreign:?}");
-    assert!(linked.needed.contains(&"libc.so.6".into()), "were the entries read? {:?}", linked.needed);
+    assert!(
+        linked.needed.contains(&"libc.so.6".into()),
+        "were the entries read? {:?}",
+        linked.needed
+    );
 }
 
 #[test]
@@ -37,7 +50,10 @@ fn all_engines_run_and_print_nothing() {
     assert_eq!(report["leaks"], serde_json::json!([]));
     assert_eq!(report["engines"].as_array().map(Vec::len), Some(3));
     for name in ["picture.png", "story.txt", "transcript.txt"] {
-        assert!(folder.path().join(name).metadata().unwrap().len() > 20, "{name}");
+        assert!(
+            folder.path().join(name).metadata().unwrap().len() > 20,
+            "{name}"
+        );
     }
 }
 
@@ -60,10 +76,22 @@ fn terminate_handler_signals_locale_and_environment_stay() {
     trifold_diffusion::system_info().unwrap();
     let models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
     let model = trifold_llama::Model::load(models.join("story/trifold-story.gguf")).unwrap();
-    drop(model.context(&trifold_llama::ContextOptions::default()).unwrap());
-    drop(trifold_whisper::Model::load(models.join("speech/trifold-speech.bin")).unwrap().transcriber().unwrap());
+    drop(
+        model
+            .context(&trifold_llama::ContextOptions::default())
+            .unwrap(),
+    );
+    drop(
+        trifold_whisper::Model::load(models.join("speech/trifold-speech.bin"))
+            .unwrap()
+            .transcriber()
+            .unwrap(),
+    );
     drop(trifold_diffusion::Model::load(models.join("picture/trifold-picture.gguf")).unwrap());
-    assert_eq!(before.changes(&Snapshot::take(trifold_llama_sys::terminate_handler())), [""; 0]);
+    assert_eq!(
+        before.changes(&Snapshot::take(trifold_llama_sys::terminate_handler())),
+        [""; 0]
+    );
 }
 
 /// The last resort, for a failed check that no caller can be told of: it ends the process, but it
@@ -98,10 +126,15 @@ fn an_abort_starts_no_debugger_and_prints_nothing() {
     for debugger in ["gdb", "lldb"] {
         let path = folder.path().join(debugger);
         fs_err::write(&path, format!("#!/bin/sh\ntouch {}\n", marker.display())).unwrap();
-        fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
     }
     for engine in ["llama", "whisper", "diffusion"] {
-        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        let path = format!(
+            "{}:{}",
+            folder.path().display(),
+            std::env::var("PATH").unwrap()
+        );
         let Output { status, stderr, .. } = Command::new(std::env::current_exe().unwrap())
             .args([NAME, "--exact", "--nocapture"])
             .env(CHILD, engine)

@@ -29,7 +29,10 @@ fn interleaved_on_threads_they_answer_as_alone() {
     let alone = (tell(), listen(), draw());
     assert!(alone.0.len() > 20, "{}", alone.0);
     assert_eq!(alone.1, "Tell me a story about a little dog.");
-    assert!(alone.2.iter().any(|byte| *byte > 200), "the picture is black");
+    assert!(
+        alone.2.iter().any(|byte| *byte > 200),
+        "the picture is black"
+    );
 
     std::thread::scope(|scope| {
         let tellers: Vec<_> = (0..ROUNDS).map(|_| scope.spawn(tell)).collect();
@@ -48,13 +51,20 @@ fn interleaved_on_threads_they_answer_as_alone() {
 }
 
 fn model(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models").join(path)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../models")
+        .join(path)
 }
 
 fn tell() -> String {
     let model = trifold_llama::Model::load(model("story/trifold-story.gguf")).unwrap();
     let one = std::num::NonZeroUsize::MIN;
-    let mut context = model.context(&ContextOptions { threads: Some(one), ..ContextOptions::default() }).unwrap();
+    let mut context = model
+        .context(&ContextOptions {
+            threads: Some(one),
+            ..ContextOptions::default()
+        })
+        .unwrap();
     let options = GenerateOptions {
         max_tokens: Some(64),
         sampling: SamplingOptions::greedy(),
@@ -65,16 +75,29 @@ fn tell() -> String {
 
 fn listen() -> String {
     let model = trifold_whisper::Model::load(model("speech/trifold-speech.bin")).unwrap();
-    let options = Options { threads: Some(1), ..Options::default() };
+    let options = Options {
+        threads: Some(1),
+        ..Options::default()
+    };
     let file = self::model("speech/samples/story-about-a-dog.wav");
-    model.transcriber().unwrap().transcribe_file(file, &options).unwrap().text
+    model
+        .transcriber()
+        .unwrap()
+        .transcribe_file(file, &options)
+        .unwrap()
+        .text
 }
 
 fn draw() -> Vec<u8> {
     let mut options = ModelOptions::new(model("picture/trifold-picture.gguf"));
     options.threads = Some(std::num::NonZeroUsize::MIN);
     let mut drawing = Drawing::new("a red circle on a blue background");
-    (drawing.width, drawing.height, drawing.steps, drawing.guidance) = (128, 128, 4, 1.0);
+    (
+        drawing.width,
+        drawing.height,
+        drawing.steps,
+        drawing.guidance,
+    ) = (128, 128, 4, 1.0);
     drawing.sampler = Some(Sampler::Lcm);
     drawing.seed = Seed::Fixed(5);
     let mut model = trifold_diffusion::Model::load_with(&options).unwrap();

@@ -16,10 +16,13 @@ fn refused(model: &mut Model, change: impl FnOnce(&mut GenerateOptions)) -> Stri
     error.to_string()
 }
 
+/// Makes an option invalid.
+type Spoil = fn(&mut GenerateOptions);
+
 #[test]
 fn values_out_of_range() {
     let model = &mut demo_model();
-    let cases: [(&str, fn(&mut GenerateOptions)); 21] = [
+    let cases: [(&str, Spoil); 21] = [
         ("width: 0 (expected 64 to 8192)", |o| o.width = 0),
         ("width: 100000 (expected 64 to 8192)", |o| o.width = 100_000),
         (
@@ -28,16 +31,16 @@ fn values_out_of_range() {
         ),
         ("height: 0 (expected 64 to 8192)", |o| o.height = 0),
         ("height: 4294967295 (expected 64 to 8192)", |o| {
-            o.height = u32::MAX
+            o.height = u32::MAX;
         }),
         ("steps: 0 (expected 1 to 1000)", |o| o.steps = 0),
         ("steps: 1001 (expected 1 to 1000)", |o| o.steps = 1001),
         ("guidance: -1 (expected 0 to 100)", |o| o.guidance = -1.0),
         ("guidance: NaN (expected 0 to 100)", |o| {
-            o.guidance = f32::NAN
+            o.guidance = f32::NAN;
         }),
         ("guidance: inf (expected 0 to 100)", |o| {
-            o.guidance = f32::INFINITY
+            o.guidance = f32::INFINITY;
         }),
         ("batch: 0 (expected 1 to 64)", |o| o.batch = 0),
         ("batch: 65 (expected 1 to 64)", |o| o.batch = 65),
@@ -59,7 +62,7 @@ fn values_out_of_range() {
             |o| o.negative_prompt = "b".repeat(4097),
         ),
         ("prompt: a NUL at byte 1 (expected text without NUL)", |o| {
-            o.prompt = "a\0b".into()
+            o.prompt = "a\0b".into();
         }),
         ("strength: 0 (expected more than 0, at most 1)", |o| {
             o.init = Some(InitPicture::new(1, 1, vec![0; 3], 0.0))

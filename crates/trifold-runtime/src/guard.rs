@@ -53,13 +53,13 @@ impl EngineError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Assertion { engine, .. } => format!(
-                "this is a defect of the engine or of the model file; report it with the line above to {engine}"
+                "This is a defect of the engine or of the model file; report it with the line above to {engine}"
             ),
             Self::Exception { .. } => return None,
             Self::OutOfMemory { .. } => {
                 "use a smaller model, context or picture, or free some memory".into()
             }
-            Self::Cpu(_) => "run on a CPU with AVX2 (Intel since 2013, AMD since 2015)".into(),
+            Self::Cpu(_) => "Run on a CPU with AVX2 (Intel since 2013, AMD since 2015)".into(),
         })
     }
 }

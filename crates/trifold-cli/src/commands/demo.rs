@@ -47,9 +47,16 @@ Examples:
   trifold demo --json";
 
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    fs_err::create_dir_all(&args.output).map_err(CliError::io("Could not create the folder", &args.output))?;
+    fs_err::create_dir_all(&args.output)
+        .map_err(CliError::io("Could not create the folder", &args.output))?;
     let before = Snapshot::take(trifold_llama_sys::terminate_handler());
-    let mut show = Show { ui, args, engines: doctor::engines()?, rows: Vec::new(), files: Vec::new() };
+    let mut show = Show {
+        ui,
+        args,
+        engines: doctor::engines()?,
+        rows: Vec::new(),
+        files: Vec::new(),
+    };
 
     let spoken = show.listen()?;
     let story = show.tell(&request(&spoken, false).text)?;
@@ -78,7 +85,9 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     }
     match report.leaks.first() {
         None => Ok(()),
-        Some(leak) => Err(CliError::Check { message: leak.clone() }),
+        Some(leak) => Err(CliError::Check {
+            message: leak.clone(),
+        }),
     }
 }
 
@@ -91,7 +100,10 @@ struct Spoken {
 
 /// The newest request of a kind. The built-in recordings ask for one of each.
 fn request(spoken: &[Spoken], picture: bool) -> &Spoken {
-    spoken.iter().find(|spoken| spoken.asks_for_picture == picture).unwrap_or(&spoken[0])
+    spoken
+        .iter()
+        .find(|spoken| spoken.asks_for_picture == picture)
+        .unwrap_or(&spoken[0])
 }
 
 /// The run so far.
@@ -124,17 +136,36 @@ struct Meter {
 
 impl Meter {
     fn start() -> Self {
-        Self { resident: process::resident_bytes().unwrap_or_default(), started: Instant::now() }
+        Self {
+            resident: process::resident_bytes().unwrap_or_default(),
+            started: Instant::now(),
+        }
     }
 
     fn seconds(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
     }
 
-    fn row(self, engine: &EngineReport, model: &'static str, load: f64, speed: f64, unit: &'static str) -> Row {
-        let grown = process::resident_bytes().unwrap_or_default().saturating_sub(self.resident);
+    fn row(
+        self,
+        engine: &EngineReport,
+        model: &'static str,
+        load: f64,
+        speed: f64,
+        unit: &'static str,
+    ) -> Row {
+        let grown = process::resident_bytes()
+            .unwrap_or_default()
+            .saturating_sub(self.resident);
         let engine = engine.clone();
-        Row { engine, model, load_seconds: load, speed, speed_unit: unit, resident_bytes: grown }
+        Row {
+            engine,
+            model,
+            load_seconds: load,
+            speed,
+            speed_unit: unit,
+            resident_bytes: grown,
+        }
     }
 }
 
@@ -149,7 +180,8 @@ impl Show<'_> {
         let (mut spoken, mut worked, mut heard) = (Vec::new(), Duration::ZERO, Duration::ZERO);
         for path in self.recordings()? {
             let mut hooks = Hooks::new().cancelled_by(&interrupt::token());
-            let transcript = transcriber.transcribe_file_with(&path, &Options::default(), &mut hooks);
+            let transcript =
+                transcriber.transcribe_file_with(&path, &Options::default(), &mut hooks);
             interrupt::check()?;
             let transcript = transcript?;
             worked += transcript.timings.engine;
@@ -157,7 +189,10 @@ impl Show<'_> {
             self.say(&format!("  {}", path.display()))?;
             for segment in &transcript.segments {
                 let (start, end) = (segment.start.as_secs_f64(), segment.end.as_secs_f64());
-                self.say(&format!("    {start:5.2} – {end:5.2} s  {}", segment.text.trim()))?;
+                self.say(&format!(
+                    "    {start:5.2} – {end:5.2} s  {}",
+                    segment.text.trim()
+                ))?;
             }
             let text = transcript.text.trim().to_owned();
             if text.is_empty() {
@@ -168,12 +203,20 @@ impl Show<'_> {
                 ));
             }
             let asks_for_picture = text.to_lowercase().starts_with(PICTURE_REQUEST);
-            spoken.push(Spoken { transcript, text, asks_for_picture });
+            spoken.push(Spoken {
+                transcript,
+                text,
+                asks_for_picture,
+            });
         }
-        let all: String = spoken.iter().map(|spoken| spoken.transcript.to_text() + "\n").collect();
+        let all: String = spoken
+            .iter()
+            .map(|spoken| spoken.transcript.to_text() + "\n")
+            .collect();
         self.save("transcript.txt", all.as_bytes())?;
         let speed = heard.as_secs_f64() / worked.as_secs_f64().max(f64::EPSILON);
-        self.rows.push(meter.row(&self.engines[0], "demo:speech", load, speed, "× real time"));
+        self.rows
+            .push(meter.row(&self.engines[0], "demo:speech", load, speed, "× real time"));
         Ok(spoken)
     }
 
@@ -216,9 +259,13 @@ impl Show<'_> {
         if generation.finish_reason() == Some(&FinishReason::Cancelled) {
             return Err(CliError::Interrupted);
         }
-        let speed = generation.timings().decode_tokens_per_second().unwrap_or_default();
+        let speed = generation
+            .timings()
+            .decode_tokens_per_second()
+            .unwrap_or_default();
         self.save("story.txt", format!("{}\n", story.trim()).as_bytes())?;
-        self.rows.push(meter.row(&self.engines[1], "demo:story", load, speed, "tokens/s"));
+        self.rows
+            .push(meter.row(&self.engines[1], "demo:story", load, speed, "tokens/s"));
         Ok(story)
     }
 
@@ -245,10 +292,16 @@ impl Show<'_> {
         let mut path = self.args.output.clone();
         for picture in pictures? {
             path = self.save("picture.png", &picture.png()?)?;
-            self.say(&format!("  {} ({}×{})", path.display(), picture.width, picture.height))?;
+            self.say(&format!(
+                "  {} ({}×{})",
+                path.display(),
+                picture.width,
+                picture.height
+            ))?;
         }
         let speed = sampling.as_secs_f64() / f64::from(done.max(1));
-        self.rows.push(meter.row(&self.engines[2], "demo:picture", load, speed, "s/step"));
+        self.rows
+            .push(meter.row(&self.engines[2], "demo:picture", load, speed, "s/step"));
         Ok(path)
     }
 
@@ -258,7 +311,11 @@ impl Show<'_> {
 
     /// A line for people; JSON readers get one document at the end.
     fn say(&self, text: &str) -> Result<(), CliError> {
-        if self.ui.json() { Ok(()) } else { self.ui.line(text) }
+        if self.ui.json() {
+            Ok(())
+        } else {
+            self.ui.line(text)
+        }
     }
 
     fn save(&mut self, name: &str, bytes: &[u8]) -> Result<PathBuf, CliError> {
@@ -272,7 +329,9 @@ impl Show<'_> {
 /// "Draw a house." → "a house".
 fn prompt(request: &str) -> &str {
     let wanted = match request.get(..PICTURE_REQUEST.len()) {
-        Some(start) if start.eq_ignore_ascii_case(PICTURE_REQUEST) => &request[PICTURE_REQUEST.len()..],
+        Some(start) if start.eq_ignore_ascii_case(PICTURE_REQUEST) => {
+            &request[PICTURE_REQUEST.len()..]
+        }
         _ => request,
     };
     wanted.trim_end_matches(['.', '!', '?', ' '])
@@ -320,10 +379,17 @@ impl Report {
             );
         }
         if let Some(bytes) = self.resident_bytes {
-            lines.push(format!("  Process {}, {} MB resident.", std::process::id(), bytes / 1_000_000));
+            lines.push(format!(
+                "  Process {}, {} MB resident.",
+                std::process::id(),
+                bytes / 1_000_000
+            ));
         }
         let folder = self.picture.parent().unwrap_or(Path::new("."));
-        lines.push(format!("  Picture, story and transcript are in {}", folder.display()));
+        lines.push(format!(
+            "  Picture, story and transcript are in {}",
+            folder.display()
+        ));
         lines.join("\n") + "\n"
     }
 }
@@ -341,7 +407,10 @@ mod tests {
 
     #[test]
     fn prompts_are_requests_without_the_verb() {
-        assert_eq!(prompt("Draw a red circle on a blue background."), "a red circle on a blue background");
+        assert_eq!(
+            prompt("Draw a red circle on a blue background."),
+            "a red circle on a blue background"
+        );
         assert_eq!(prompt("A cat"), "A cat");
         assert_eq!(prompt("Drä"), "Drä");
     }

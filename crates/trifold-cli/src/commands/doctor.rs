@@ -9,8 +9,14 @@ use trifold_runtime::{cpu, threads};
 use crate::{error::CliError, ui::Ui};
 
 /// Libraries that the program may ask for: parts of glibc, and GCC's unwinder.
-const SYSTEM_LIBRARIES: [&str; 6] =
-    ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "libpthread.so.0", "libdl.so.2", "ld-linux-x86-64.so.2"];
+const SYSTEM_LIBRARIES: [&str; 6] = [
+    "libc.so.6",
+    "libm.so.6",
+    "libgcc_s.so.1",
+    "libpthread.so.0",
+    "libdl.so.2",
+    "ld-linux-x86-64.so.2",
+];
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  trifold doctor\n  trifold doctor --json")]
@@ -25,7 +31,9 @@ pub(crate) fn run(_args: &Args, ui: &Ui) -> Result<(), CliError> {
     }
     match report.problems().first() {
         None => Ok(()),
-        Some(problem) => Err(CliError::Check { message: problem.clone() }),
+        Some(problem) => Err(CliError::Check {
+            message: problem.clone(),
+        }),
     }
 }
 
@@ -85,11 +93,22 @@ pub(crate) struct Seal {
 impl Seal {
     /// Reads the running program.
     pub(crate) fn of_this_program() -> Result<Self, CliError> {
-        let program = std::env::current_exe().map_err(CliError::io("Could not find this program", "trifold"))?;
-        let linked = elf::linked(&program).map_err(|error| CliError::Check { message: error.to_string() })?;
-        let foreign =
-            linked.needed.iter().filter(|name| !SYSTEM_LIBRARIES.contains(&name.as_str())).cloned().collect();
-        Ok(Self { exported: linked.exported, needed: linked.needed, foreign })
+        let program = std::env::current_exe()
+            .map_err(CliError::io("Could not find this program", "trifold"))?;
+        let linked = elf::linked(&program).map_err(|error| CliError::Check {
+            message: error.to_string(),
+        })?;
+        let foreign = linked
+            .needed
+            .iter()
+            .filter(|name| !SYSTEM_LIBRARIES.contains(&name.as_str()))
+            .cloned()
+            .collect();
+        Ok(Self {
+            exported: linked.exported,
+            needed: linked.needed,
+            foreign,
+        })
     }
 
     /// What is wrong with it, in words.
@@ -100,10 +119,13 @@ impl Seal {
                 format!("{what}: {} ({} in all)", shown.join(", "), names.len())
             })
         };
-        [list("The program exports symbols", &self.exported), list("The program needs libraries", &self.foreign)]
-            .into_iter()
-            .flatten()
-            .collect()
+        [
+            list("The program exports symbols", &self.exported),
+            list("The program needs libraries", &self.foreign),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 
@@ -142,18 +164,34 @@ struct Demo {
 impl Report {
     fn gather() -> Result<Self, CliError> {
         let cache = trifold_hub::cache_dir()?;
-        let known = ["sse4.2", "avx", "avx2", "fma", "f16c", "bmi2", "avx512f", "avx512vnni", "avx512bf16"];
+        let known = [
+            "sse4.2",
+            "avx",
+            "avx2",
+            "fma",
+            "f16c",
+            "bmi2",
+            "avx512f",
+            "avx512vnni",
+            "avx512bf16",
+        ];
         Ok(Self {
             version: env!("CARGO_PKG_VERSION"),
             engines: engines()?.to_vec(),
             seal: Seal::of_this_program()?,
-            cpu: Cpu { name: cpu::name(), features: known.into_iter().filter(|name| cpu::has(name)).collect() },
+            cpu: Cpu {
+                name: cpu::name(),
+                features: known.into_iter().filter(|name| cpu::has(name)).collect(),
+            },
             threads: Threads {
                 budget: threads::budget().get(),
                 physical_cores: threads::physical_cores().map(usize::from),
                 logical_cpus_allowed: std::thread::available_parallelism().ok().map(usize::from),
             },
-            demo_models: trifold_hub::demo_models().iter().map(|model| demo(model, &cache)).collect(),
+            demo_models: trifold_hub::demo_models()
+                .iter()
+                .map(|model| demo(model, &cache))
+                .collect(),
             cache,
         })
     }
@@ -163,7 +201,11 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let mut lines = vec![format!("trifold {}", self.version), String::new(), "Engines".into()];
+        let mut lines = vec![
+            format!("trifold {}", self.version),
+            String::new(),
+            "Engines".into(),
+        ];
         for engine in &self.engines {
             lines.push(format!(
                 "  {:<22} {:<8} ggml {:<7} ({}), kernels for {}",
@@ -173,13 +215,32 @@ impl Report {
         let problems = self.problems();
         lines.push(String::new());
         lines.push("Seal".into());
-        lines.push(format!("  exported symbols       {}", self.seal.exported.len()));
-        lines.push(format!("  needs                  {}", self.seal.needed.join(", ")));
-        lines.push(format!("  verdict                {}", if problems.is_empty() { "holds" } else { "broken" }));
+        lines.push(format!(
+            "  exported symbols       {}",
+            self.seal.exported.len()
+        ));
+        lines.push(format!(
+            "  needs                  {}",
+            self.seal.needed.join(", ")
+        ));
+        lines.push(format!(
+            "  verdict                {}",
+            if problems.is_empty() {
+                "holds"
+            } else {
+                "broken"
+            }
+        ));
         lines.push(String::new());
         lines.push("This machine".into());
-        lines.push(format!("  CPU                    {}", self.cpu.name.as_deref().unwrap_or("unknown")));
-        lines.push(format!("  instructions           {}", self.cpu.features.join(" ")));
+        lines.push(format!(
+            "  CPU                    {}",
+            self.cpu.name.as_deref().unwrap_or("unknown")
+        ));
+        lines.push(format!(
+            "  instructions           {}",
+            self.cpu.features.join(" ")
+        ));
         lines.push(format!(
             "  threads                {} (physical cores: {}, CPUs allowed: {})",
             self.threads.budget,
@@ -189,8 +250,16 @@ impl Report {
         lines.push(String::new());
         lines.push("Models".into());
         for model in &self.demo_models {
-            let state = if model.unpacked.is_some() { "unpacked" } else { "inside the program" };
-            lines.push(format!("  {:<22} {:>4.1} MB, {state}", model.name, model.bytes as f64 / 1e6));
+            let state = if model.unpacked.is_some() {
+                "unpacked"
+            } else {
+                "inside the program"
+            };
+            let (whole, tenths) = (model.bytes / 1_000_000, model.bytes / 100_000 % 10);
+            lines.push(format!(
+                "  {:<22} {whole:>2}.{tenths} MB, {state}",
+                model.name
+            ));
         }
         lines.push(format!("  cache                  {}", self.cache.display()));
         lines.join("\n") + "\n"
@@ -203,11 +272,17 @@ fn number(value: Option<usize>) -> String {
 
 fn demo(model: &trifold_hub::DemoModel, cache: &Path) -> Demo {
     let start = model.file_name.split('.').next().unwrap_or_default();
-    let unpacked = fs_err::read_dir(cache.join("models")).ok().and_then(|entries| {
-        entries
-            .flatten()
-            .map(|entry| entry.path())
-            .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start)))
-    });
-    Demo { name: format!("demo:{}", model.name), bytes: model.size, unpacked }
+    let unpacked = fs_err::read_dir(cache.join("models"))
+        .ok()
+        .and_then(|entries| {
+            entries.flatten().map(|entry| entry.path()).find(|path| {
+                path.file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with(start))
+            })
+        });
+    Demo {
+        name: format!("demo:{}", model.name),
+        bytes: model.size,
+        unpacked,
+    }
 }

@@ -387,12 +387,11 @@ impl ModelArgs {
 
     fn load(&self, threads: Option<NonZeroUsize>, ui: &Ui) -> Result<Model, CliError> {
         let mut options = ModelOptions::default();
-        let name = match &self.diffusion_model {
-            Some(path) => path.display().to_string(),
-            None => {
-                options.model = Some(model::path(self.name())?);
-                self.name().to_owned()
-            }
+        let name = if let Some(path) = &self.diffusion_model {
+            path.display().to_string()
+        } else {
+            options.model = Some(model::path(self.name())?);
+            self.name().to_owned()
         };
         for (part, path) in [
             (Part::Diffusion, &self.diffusion_model),
@@ -537,10 +536,8 @@ impl Report {
     fn note(&self, options: &GenerateOptions) -> String {
         let seeds = match &*self.pictures {
             [first, .., last] => format!("seeds {} to {}", first.seed, last.seed),
-            pictures => pictures
-                .iter()
-                .map(|picture| format!("seed {}", picture.seed))
-                .collect(),
+            [one] => format!("seed {}", one.seed),
+            [] => String::new(),
         };
         let step = self
             .timings

@@ -12,7 +12,11 @@ pub(crate) fn path(name: &str) -> Result<PathBuf, CliError> {
 }
 
 /// Loads a text model.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "0 to 100"
+)]
 pub(crate) fn text(name: &str, ui: &Ui) -> Result<trifold_llama::Model, CliError> {
     let path = path(name)?;
     let bar = ui.bar(100, format!("Loading {name}"));
