@@ -65,7 +65,7 @@ fn values_out_of_range() {
             o.prompt = "a\0b".into();
         }),
         ("strength: 0 (expected more than 0, at most 1)", |o| {
-            o.init = Some(InitPicture::new(1, 1, vec![0; 3], 0.0))
+            o.init = Some(InitPicture::new(1, 1, vec![0; 3], 0.0));
         }),
         (
             "width of the initial picture: 0 (expected 1 to 8192)",
