@@ -174,8 +174,7 @@ struct Rename {
 
 impl ParseCallbacks for Rename {
     fn generated_link_name_override(&self, item: ItemInfo<'_>) -> Option<String> {
-        // `\x01`: the name as it is, without the platform's prefix.
-        Some(format!("\u{1}{}{}", self.prefix, item.name))
+        Some(format!("{}{}", self.prefix, item.name))
     }
 }
 

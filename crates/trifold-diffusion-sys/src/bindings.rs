@@ -978,21 +978,21 @@ pub type sd_preview_cb_t = ::std::option::Option<
     ),
 >;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_set_log_callback"]
+    #[link_name = "\u{1}trifold_diffusion_sd_set_log_callback"]
     pub fn sd_set_log_callback(
         sd_log_cb: sd_log_cb_t,
         data: *mut ::std::os::raw::c_void,
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_set_progress_callback"]
+    #[link_name = "\u{1}trifold_diffusion_sd_set_progress_callback"]
     pub fn sd_set_progress_callback(
         cb: sd_progress_cb_t,
         data: *mut ::std::os::raw::c_void,
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_set_preview_callback"]
+    #[link_name = "\u{1}trifold_diffusion_sd_set_preview_callback"]
     pub fn sd_set_preview_callback(
         cb: sd_preview_cb_t,
         mode: preview_t,
@@ -1003,169 +1003,169 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_get_num_physical_cores"]
+    #[link_name = "\u{1}trifold_diffusion_sd_get_num_physical_cores"]
     pub fn sd_get_num_physical_cores() -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_get_system_info"]
+    #[link_name = "\u{1}trifold_diffusion_sd_get_system_info"]
     pub fn sd_get_system_info() -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_ctx_supports_image_generation"]
+    #[link_name = "\u{1}trifold_diffusion_sd_ctx_supports_image_generation"]
     pub fn sd_ctx_supports_image_generation(sd_ctx: *const sd_ctx_t) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_ctx_supports_video_generation"]
+    #[link_name = "\u{1}trifold_diffusion_sd_ctx_supports_video_generation"]
     pub fn sd_ctx_supports_video_generation(sd_ctx: *const sd_ctx_t) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_type_name"]
+    #[link_name = "\u{1}trifold_diffusion_sd_type_name"]
     pub fn sd_type_name(type_: sd_type_t) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_str_to_sd_type"]
+    #[link_name = "\u{1}trifold_diffusion_str_to_sd_type"]
     pub fn str_to_sd_type(str_: *const ::std::os::raw::c_char) -> sd_type_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_rng_type_name"]
+    #[link_name = "\u{1}trifold_diffusion_sd_rng_type_name"]
     pub fn sd_rng_type_name(rng_type: rng_type_t) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_str_to_rng_type"]
+    #[link_name = "\u{1}trifold_diffusion_str_to_rng_type"]
     pub fn str_to_rng_type(str_: *const ::std::os::raw::c_char) -> rng_type_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_sample_method_name"]
+    #[link_name = "\u{1}trifold_diffusion_sd_sample_method_name"]
     pub fn sd_sample_method_name(
         sample_method: sample_method_t,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_str_to_sample_method"]
+    #[link_name = "\u{1}trifold_diffusion_str_to_sample_method"]
     pub fn str_to_sample_method(str_: *const ::std::os::raw::c_char) -> sample_method_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_scheduler_name"]
+    #[link_name = "\u{1}trifold_diffusion_sd_scheduler_name"]
     pub fn sd_scheduler_name(scheduler: scheduler_t) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_str_to_scheduler"]
+    #[link_name = "\u{1}trifold_diffusion_str_to_scheduler"]
     pub fn str_to_scheduler(str_: *const ::std::os::raw::c_char) -> scheduler_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_prediction_name"]
+    #[link_name = "\u{1}trifold_diffusion_sd_prediction_name"]
     pub fn sd_prediction_name(prediction: prediction_t) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_str_to_prediction"]
+    #[link_name = "\u{1}trifold_diffusion_str_to_prediction"]
     pub fn str_to_prediction(str_: *const ::std::os::raw::c_char) -> prediction_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_preview_name"]
+    #[link_name = "\u{1}trifold_diffusion_sd_preview_name"]
     pub fn sd_preview_name(preview: preview_t) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_str_to_preview"]
+    #[link_name = "\u{1}trifold_diffusion_str_to_preview"]
     pub fn str_to_preview(str_: *const ::std::os::raw::c_char) -> preview_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_lora_apply_mode_name"]
+    #[link_name = "\u{1}trifold_diffusion_sd_lora_apply_mode_name"]
     pub fn sd_lora_apply_mode_name(
         mode: lora_apply_mode_t,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_str_to_lora_apply_mode"]
+    #[link_name = "\u{1}trifold_diffusion_str_to_lora_apply_mode"]
     pub fn str_to_lora_apply_mode(
         str_: *const ::std::os::raw::c_char,
     ) -> lora_apply_mode_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_hires_upscaler_name"]
+    #[link_name = "\u{1}trifold_diffusion_sd_hires_upscaler_name"]
     pub fn sd_hires_upscaler_name(
         upscaler: sd_hires_upscaler_t,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_str_to_sd_hires_upscaler"]
+    #[link_name = "\u{1}trifold_diffusion_str_to_sd_hires_upscaler"]
     pub fn str_to_sd_hires_upscaler(
         str_: *const ::std::os::raw::c_char,
     ) -> sd_hires_upscaler_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_cache_params_init"]
+    #[link_name = "\u{1}trifold_diffusion_sd_cache_params_init"]
     pub fn sd_cache_params_init(cache_params: *mut sd_cache_params_t);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_hires_params_init"]
+    #[link_name = "\u{1}trifold_diffusion_sd_hires_params_init"]
     pub fn sd_hires_params_init(hires_params: *mut sd_hires_params_t);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_ctx_params_init"]
+    #[link_name = "\u{1}trifold_diffusion_sd_ctx_params_init"]
     pub fn sd_ctx_params_init(sd_ctx_params: *mut sd_ctx_params_t);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_ctx_params_to_str"]
+    #[link_name = "\u{1}trifold_diffusion_sd_ctx_params_to_str"]
     pub fn sd_ctx_params_to_str(
         sd_ctx_params: *const sd_ctx_params_t,
     ) -> *mut ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_new_sd_ctx"]
+    #[link_name = "\u{1}trifold_diffusion_new_sd_ctx"]
     pub fn new_sd_ctx(sd_ctx_params: *const sd_ctx_params_t) -> *mut sd_ctx_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_free_sd_ctx"]
+    #[link_name = "\u{1}trifold_diffusion_free_sd_ctx"]
     pub fn free_sd_ctx(sd_ctx: *mut sd_ctx_t);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_free_sd_audio"]
+    #[link_name = "\u{1}trifold_diffusion_free_sd_audio"]
     pub fn free_sd_audio(audio: *mut sd_audio_t);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_sample_params_init"]
+    #[link_name = "\u{1}trifold_diffusion_sd_sample_params_init"]
     pub fn sd_sample_params_init(sample_params: *mut sd_sample_params_t);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_sample_params_to_str"]
+    #[link_name = "\u{1}trifold_diffusion_sd_sample_params_to_str"]
     pub fn sd_sample_params_to_str(
         sample_params: *const sd_sample_params_t,
     ) -> *mut ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_get_default_sample_method"]
+    #[link_name = "\u{1}trifold_diffusion_sd_get_default_sample_method"]
     pub fn sd_get_default_sample_method(sd_ctx: *const sd_ctx_t) -> sample_method_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_get_default_scheduler"]
+    #[link_name = "\u{1}trifold_diffusion_sd_get_default_scheduler"]
     pub fn sd_get_default_scheduler(
         sd_ctx: *const sd_ctx_t,
         sample_method: sample_method_t,
     ) -> scheduler_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_img_gen_params_init"]
+    #[link_name = "\u{1}trifold_diffusion_sd_img_gen_params_init"]
     pub fn sd_img_gen_params_init(sd_img_gen_params: *mut sd_img_gen_params_t);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_img_gen_params_to_str"]
+    #[link_name = "\u{1}trifold_diffusion_sd_img_gen_params_to_str"]
     pub fn sd_img_gen_params_to_str(
         sd_img_gen_params: *const sd_img_gen_params_t,
     ) -> *mut ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_generate_image"]
+    #[link_name = "\u{1}trifold_diffusion_generate_image"]
     pub fn generate_image(
         sd_ctx: *mut sd_ctx_t,
         sd_img_gen_params: *const sd_img_gen_params_t,
     ) -> *mut sd_image_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_vid_gen_params_init"]
+    #[link_name = "\u{1}trifold_diffusion_sd_vid_gen_params_init"]
     pub fn sd_vid_gen_params_init(sd_vid_gen_params: *mut sd_vid_gen_params_t);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_generate_video"]
+    #[link_name = "\u{1}trifold_diffusion_generate_video"]
     pub fn generate_video(
         sd_ctx: *mut sd_ctx_t,
         sd_vid_gen_params: *const sd_vid_gen_params_t,
@@ -1180,7 +1180,7 @@ pub struct upscaler_ctx_t {
     _unused: [u8; 0],
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_new_upscaler_ctx"]
+    #[link_name = "\u{1}trifold_diffusion_new_upscaler_ctx"]
     pub fn new_upscaler_ctx(
         esrgan_path: *const ::std::os::raw::c_char,
         direct: bool,
@@ -1191,11 +1191,11 @@ unsafe extern "C" {
     ) -> *mut upscaler_ctx_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_free_upscaler_ctx"]
+    #[link_name = "\u{1}trifold_diffusion_free_upscaler_ctx"]
     pub fn free_upscaler_ctx(upscaler_ctx: *mut upscaler_ctx_t);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_upscale"]
+    #[link_name = "\u{1}trifold_diffusion_upscale"]
     pub fn upscale(
         upscaler_ctx: *mut upscaler_ctx_t,
         input_image: sd_image_t,
@@ -1203,13 +1203,13 @@ unsafe extern "C" {
     ) -> sd_image_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_get_upscale_factor"]
+    #[link_name = "\u{1}trifold_diffusion_get_upscale_factor"]
     pub fn get_upscale_factor(
         upscaler_ctx: *mut upscaler_ctx_t,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_convert"]
+    #[link_name = "\u{1}trifold_diffusion_convert"]
     pub fn convert(
         input_path: *const ::std::os::raw::c_char,
         vae_path: *const ::std::os::raw::c_char,
@@ -1220,7 +1220,7 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_preprocess_canny"]
+    #[link_name = "\u{1}trifold_diffusion_preprocess_canny"]
     pub fn preprocess_canny(
         image: sd_image_t,
         high_threshold: f32,
@@ -1231,26 +1231,26 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_commit"]
+    #[link_name = "\u{1}trifold_diffusion_sd_commit"]
     pub fn sd_commit() -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_sd_version"]
+    #[link_name = "\u{1}trifold_diffusion_sd_version"]
     pub fn sd_version() -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_free_sd_images"]
+    #[link_name = "\u{1}trifold_diffusion_free_sd_images"]
     pub fn free_sd_images(
         result_images: *mut sd_image_t,
         num_images: ::std::os::raw::c_int,
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_version"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_version"]
     pub fn ggml_version() -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_commit"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_commit"]
     pub fn ggml_commit() -> *const ::std::os::raw::c_char;
 }
 #[repr(C)]
@@ -1266,19 +1266,19 @@ pub struct ggml_backend_device {
 }
 pub type ggml_backend_dev_t = *mut ggml_backend_device;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_dev_name"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_dev_name"]
     pub fn ggml_backend_dev_name(
         device: ggml_backend_dev_t,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_dev_description"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_dev_description"]
     pub fn ggml_backend_dev_description(
         device: ggml_backend_dev_t,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_dev_memory"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_dev_memory"]
     pub fn ggml_backend_dev_memory(
         device: ggml_backend_dev_t,
         free: *mut usize,
@@ -1286,59 +1286,59 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_reg_name"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_reg_name"]
     pub fn ggml_backend_reg_name(
         reg: ggml_backend_reg_t,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_reg_dev_count"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_reg_dev_count"]
     pub fn ggml_backend_reg_dev_count(reg: ggml_backend_reg_t) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_reg_dev_get"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_reg_dev_get"]
     pub fn ggml_backend_reg_dev_get(
         reg: ggml_backend_reg_t,
         index: usize,
     ) -> ggml_backend_dev_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_register"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_register"]
     pub fn ggml_backend_register(reg: ggml_backend_reg_t);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_reg_count"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_reg_count"]
     pub fn ggml_backend_reg_count() -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_reg_get"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_reg_get"]
     pub fn ggml_backend_reg_get(index: usize) -> ggml_backend_reg_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_reg_by_name"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_reg_by_name"]
     pub fn ggml_backend_reg_by_name(
         name: *const ::std::os::raw::c_char,
     ) -> ggml_backend_reg_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_dev_count"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_dev_count"]
     pub fn ggml_backend_dev_count() -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_dev_get"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_dev_get"]
     pub fn ggml_backend_dev_get(index: usize) -> ggml_backend_dev_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_dev_by_name"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_dev_by_name"]
     pub fn ggml_backend_dev_by_name(
         name: *const ::std::os::raw::c_char,
     ) -> ggml_backend_dev_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_load"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_load"]
     pub fn ggml_backend_load(path: *const ::std::os::raw::c_char) -> ggml_backend_reg_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_diffusion_ggml_backend_unload"]
+    #[link_name = "\u{1}trifold_diffusion_ggml_backend_unload"]
     pub fn ggml_backend_unload(reg: ggml_backend_reg_t);
 }

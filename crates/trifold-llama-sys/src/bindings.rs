@@ -72,23 +72,23 @@ pub type ggml_abort_callback = ::std::option::Option<
     unsafe extern "C" fn(data: *mut ::std::os::raw::c_void) -> bool,
 >;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_version"]
+    #[link_name = "\u{1}trifold_llama_ggml_version"]
     pub fn ggml_version() -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_commit"]
+    #[link_name = "\u{1}trifold_llama_ggml_commit"]
     pub fn ggml_commit() -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_blck_size"]
+    #[link_name = "\u{1}trifold_llama_ggml_blck_size"]
     pub fn ggml_blck_size(type_: ggml_type) -> i64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_type_size"]
+    #[link_name = "\u{1}trifold_llama_ggml_type_size"]
     pub fn ggml_type_size(type_: ggml_type) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_type_name"]
+    #[link_name = "\u{1}trifold_llama_ggml_type_name"]
     pub fn ggml_type_name(type_: ggml_type) -> *const ::std::os::raw::c_char;
 }
 pub type ggml_log_callback = ::std::option::Option<
@@ -123,19 +123,19 @@ pub struct ggml_backend_device {
 }
 pub type ggml_backend_dev_t = *mut ggml_backend_device;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_dev_name"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_dev_name"]
     pub fn ggml_backend_dev_name(
         device: ggml_backend_dev_t,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_dev_description"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_dev_description"]
     pub fn ggml_backend_dev_description(
         device: ggml_backend_dev_t,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_dev_memory"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_dev_memory"]
     pub fn ggml_backend_dev_memory(
         device: ggml_backend_dev_t,
         free: *mut usize,
@@ -143,60 +143,60 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_reg_name"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_reg_name"]
     pub fn ggml_backend_reg_name(
         reg: ggml_backend_reg_t,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_reg_dev_count"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_reg_dev_count"]
     pub fn ggml_backend_reg_dev_count(reg: ggml_backend_reg_t) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_reg_dev_get"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_reg_dev_get"]
     pub fn ggml_backend_reg_dev_get(
         reg: ggml_backend_reg_t,
         index: usize,
     ) -> ggml_backend_dev_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_register"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_register"]
     pub fn ggml_backend_register(reg: ggml_backend_reg_t);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_reg_count"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_reg_count"]
     pub fn ggml_backend_reg_count() -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_reg_get"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_reg_get"]
     pub fn ggml_backend_reg_get(index: usize) -> ggml_backend_reg_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_reg_by_name"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_reg_by_name"]
     pub fn ggml_backend_reg_by_name(
         name: *const ::std::os::raw::c_char,
     ) -> ggml_backend_reg_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_dev_count"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_dev_count"]
     pub fn ggml_backend_dev_count() -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_dev_get"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_dev_get"]
     pub fn ggml_backend_dev_get(index: usize) -> ggml_backend_dev_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_dev_by_name"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_dev_by_name"]
     pub fn ggml_backend_dev_by_name(
         name: *const ::std::os::raw::c_char,
     ) -> ggml_backend_dev_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_load"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_load"]
     pub fn ggml_backend_load(path: *const ::std::os::raw::c_char) -> ggml_backend_reg_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_ggml_backend_unload"]
+    #[link_name = "\u{1}trifold_llama_ggml_backend_unload"]
     pub fn ggml_backend_unload(reg: ggml_backend_reg_t);
 }
 pub type ggml_backend_sched_eval_callback = ::std::option::Option<
@@ -366,129 +366,129 @@ const _: () = {
     ][::std::mem::offset_of!(gguf_init_params, ctx) - 8usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_init_empty"]
+    #[link_name = "\u{1}trifold_llama_gguf_init_empty"]
     pub fn gguf_init_empty() -> *mut gguf_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_init_from_file"]
+    #[link_name = "\u{1}trifold_llama_gguf_init_from_file"]
     pub fn gguf_init_from_file(
         fname: *const ::std::os::raw::c_char,
         params: gguf_init_params,
     ) -> *mut gguf_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_free"]
+    #[link_name = "\u{1}trifold_llama_gguf_free"]
     pub fn gguf_free(ctx: *mut gguf_context);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_version"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_version"]
     pub fn gguf_get_version(ctx: *const gguf_context) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_alignment"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_alignment"]
     pub fn gguf_get_alignment(ctx: *const gguf_context) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_data_offset"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_data_offset"]
     pub fn gguf_get_data_offset(ctx: *const gguf_context) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_n_kv"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_n_kv"]
     pub fn gguf_get_n_kv(ctx: *const gguf_context) -> i64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_find_key"]
+    #[link_name = "\u{1}trifold_llama_gguf_find_key"]
     pub fn gguf_find_key(
         ctx: *const gguf_context,
         key: *const ::std::os::raw::c_char,
     ) -> i64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_key"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_key"]
     pub fn gguf_get_key(
         ctx: *const gguf_context,
         key_id: i64,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_kv_type"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_kv_type"]
     pub fn gguf_get_kv_type(ctx: *const gguf_context, key_id: i64) -> gguf_type;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_arr_type"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_arr_type"]
     pub fn gguf_get_arr_type(ctx: *const gguf_context, key_id: i64) -> gguf_type;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_val_u8"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_val_u8"]
     pub fn gguf_get_val_u8(ctx: *const gguf_context, key_id: i64) -> u8;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_val_i8"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_val_i8"]
     pub fn gguf_get_val_i8(ctx: *const gguf_context, key_id: i64) -> i8;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_val_u16"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_val_u16"]
     pub fn gguf_get_val_u16(ctx: *const gguf_context, key_id: i64) -> u16;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_val_i16"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_val_i16"]
     pub fn gguf_get_val_i16(ctx: *const gguf_context, key_id: i64) -> i16;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_val_u32"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_val_u32"]
     pub fn gguf_get_val_u32(ctx: *const gguf_context, key_id: i64) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_val_i32"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_val_i32"]
     pub fn gguf_get_val_i32(ctx: *const gguf_context, key_id: i64) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_val_f32"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_val_f32"]
     pub fn gguf_get_val_f32(ctx: *const gguf_context, key_id: i64) -> f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_val_u64"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_val_u64"]
     pub fn gguf_get_val_u64(ctx: *const gguf_context, key_id: i64) -> u64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_val_i64"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_val_i64"]
     pub fn gguf_get_val_i64(ctx: *const gguf_context, key_id: i64) -> i64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_val_f64"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_val_f64"]
     pub fn gguf_get_val_f64(ctx: *const gguf_context, key_id: i64) -> f64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_val_bool"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_val_bool"]
     pub fn gguf_get_val_bool(ctx: *const gguf_context, key_id: i64) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_val_str"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_val_str"]
     pub fn gguf_get_val_str(
         ctx: *const gguf_context,
         key_id: i64,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_val_data"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_val_data"]
     pub fn gguf_get_val_data(
         ctx: *const gguf_context,
         key_id: i64,
     ) -> *const ::std::os::raw::c_void;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_arr_n"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_arr_n"]
     pub fn gguf_get_arr_n(ctx: *const gguf_context, key_id: i64) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_arr_data"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_arr_data"]
     pub fn gguf_get_arr_data(
         ctx: *const gguf_context,
         key_id: i64,
     ) -> *const ::std::os::raw::c_void;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_arr_str"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_arr_str"]
     pub fn gguf_get_arr_str(
         ctx: *const gguf_context,
         key_id: i64,
@@ -496,41 +496,41 @@ unsafe extern "C" {
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_n_tensors"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_n_tensors"]
     pub fn gguf_get_n_tensors(ctx: *const gguf_context) -> i64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_find_tensor"]
+    #[link_name = "\u{1}trifold_llama_gguf_find_tensor"]
     pub fn gguf_find_tensor(
         ctx: *const gguf_context,
         name: *const ::std::os::raw::c_char,
     ) -> i64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_tensor_offset"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_tensor_offset"]
     pub fn gguf_get_tensor_offset(ctx: *const gguf_context, tensor_id: i64) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_tensor_name"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_tensor_name"]
     pub fn gguf_get_tensor_name(
         ctx: *const gguf_context,
         tensor_id: i64,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_tensor_ne"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_tensor_ne"]
     pub fn gguf_get_tensor_ne(ctx: *const gguf_context, tensor_id: i64) -> *const i64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_tensor_type"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_tensor_type"]
     pub fn gguf_get_tensor_type(ctx: *const gguf_context, tensor_id: i64) -> ggml_type;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_tensor_size"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_tensor_size"]
     pub fn gguf_get_tensor_size(ctx: *const gguf_context, tensor_id: i64) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_val_u8"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_val_u8"]
     pub fn gguf_set_val_u8(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -538,7 +538,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_val_i8"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_val_i8"]
     pub fn gguf_set_val_i8(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -546,7 +546,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_val_u16"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_val_u16"]
     pub fn gguf_set_val_u16(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -554,7 +554,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_val_i16"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_val_i16"]
     pub fn gguf_set_val_i16(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -562,7 +562,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_val_u32"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_val_u32"]
     pub fn gguf_set_val_u32(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -570,7 +570,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_val_i32"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_val_i32"]
     pub fn gguf_set_val_i32(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -578,7 +578,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_val_f32"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_val_f32"]
     pub fn gguf_set_val_f32(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -586,7 +586,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_val_u64"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_val_u64"]
     pub fn gguf_set_val_u64(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -594,7 +594,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_val_i64"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_val_i64"]
     pub fn gguf_set_val_i64(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -602,7 +602,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_val_f64"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_val_f64"]
     pub fn gguf_set_val_f64(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -610,7 +610,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_val_bool"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_val_bool"]
     pub fn gguf_set_val_bool(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -618,7 +618,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_val_str"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_val_str"]
     pub fn gguf_set_val_str(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -626,7 +626,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_arr_data"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_arr_data"]
     pub fn gguf_set_arr_data(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -636,7 +636,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_set_arr_str"]
+    #[link_name = "\u{1}trifold_llama_gguf_set_arr_str"]
     pub fn gguf_set_arr_str(
         ctx: *mut gguf_context,
         key: *const ::std::os::raw::c_char,
@@ -645,7 +645,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_write_to_file"]
+    #[link_name = "\u{1}trifold_llama_gguf_write_to_file"]
     pub fn gguf_write_to_file(
         ctx: *const gguf_context,
         fname: *const ::std::os::raw::c_char,
@@ -653,11 +653,11 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_meta_size"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_meta_size"]
     pub fn gguf_get_meta_size(ctx: *const gguf_context) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_gguf_get_meta_data"]
+    #[link_name = "\u{1}trifold_llama_gguf_get_meta_data"]
     pub fn gguf_get_meta_data(
         ctx: *const gguf_context,
         data: *mut ::std::os::raw::c_void,
@@ -762,7 +762,7 @@ pub const LLAMA_FTYPE_MOSTLY_Q2_0: llama_ftype = 41;
 pub const LLAMA_FTYPE_GUESSED: llama_ftype = 1024;
 pub type llama_ftype = ::std::os::raw::c_uint;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_ftype_name"]
+    #[link_name = "\u{1}trifold_llama_llama_ftype_name"]
     pub fn llama_ftype_name(ftype: llama_ftype) -> *const ::std::os::raw::c_char;
 }
 pub const LLAMA_ROPE_SCALING_TYPE_UNSPECIFIED: llama_rope_scaling_type = -1;
@@ -788,7 +788,7 @@ pub const LLAMA_FLASH_ATTN_TYPE_DISABLED: llama_flash_attn_type = 0;
 pub const LLAMA_FLASH_ATTN_TYPE_ENABLED: llama_flash_attn_type = 1;
 pub type llama_flash_attn_type = ::std::os::raw::c_int;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_flash_attn_type_name"]
+    #[link_name = "\u{1}trifold_llama_llama_flash_attn_type_name"]
     pub fn llama_flash_attn_type_name(
         flash_attn_type: llama_flash_attn_type,
     ) -> *const ::std::os::raw::c_char;
@@ -806,13 +806,13 @@ pub const LLAMA_LOAD_MODE_MMAP_MLOCK: llama_load_mode = 3;
 pub const LLAMA_LOAD_MODE_DIRECT_IO: llama_load_mode = 4;
 pub type llama_load_mode = ::std::os::raw::c_int;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_load_mode_name"]
+    #[link_name = "\u{1}trifold_llama_llama_load_mode_name"]
     pub fn llama_load_mode_name(
         load_mode: llama_load_mode,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_load_mode_from_str"]
+    #[link_name = "\u{1}trifold_llama_llama_load_mode_from_str"]
     pub fn llama_load_mode_from_str(
         str_: *const ::std::os::raw::c_char,
     ) -> llama_load_mode;
@@ -1456,39 +1456,39 @@ pub struct llama_adapter_lora {
     _unused: [u8; 0],
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_version"]
+    #[link_name = "\u{1}trifold_llama_llama_version"]
     pub fn llama_version() -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_default_params"]
+    #[link_name = "\u{1}trifold_llama_llama_model_default_params"]
     pub fn llama_model_default_params() -> llama_model_params;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_context_default_params"]
+    #[link_name = "\u{1}trifold_llama_llama_context_default_params"]
     pub fn llama_context_default_params() -> llama_context_params;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_chain_default_params"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_chain_default_params"]
     pub fn llama_sampler_chain_default_params() -> llama_sampler_chain_params;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_quantize_default_params"]
+    #[link_name = "\u{1}trifold_llama_llama_model_quantize_default_params"]
     pub fn llama_model_quantize_default_params() -> llama_model_quantize_params;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_backend_init"]
+    #[link_name = "\u{1}trifold_llama_llama_backend_init"]
     pub fn llama_backend_init();
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_backend_free"]
+    #[link_name = "\u{1}trifold_llama_llama_backend_free"]
     pub fn llama_backend_free();
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_numa_init"]
+    #[link_name = "\u{1}trifold_llama_llama_numa_init"]
     pub fn llama_numa_init(numa: ggml_numa_strategy);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_attach_threadpool"]
+    #[link_name = "\u{1}trifold_llama_llama_attach_threadpool"]
     pub fn llama_attach_threadpool(
         ctx: *mut llama_context,
         threadpool: ggml_threadpool_t,
@@ -1496,14 +1496,14 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_detach_threadpool"]
+    #[link_name = "\u{1}trifold_llama_llama_detach_threadpool"]
     pub fn llama_detach_threadpool(ctx: *mut llama_context);
 }
 pub type llama_model_set_tensor_data_t = ::std::option::Option<
     unsafe extern "C" fn(tensor: *mut ggml_tensor, userdata: *mut ::std::os::raw::c_void),
 >;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_init_from_user"]
+    #[link_name = "\u{1}trifold_llama_llama_model_init_from_user"]
     pub fn llama_model_init_from_user(
         metadata: *mut gguf_context,
         set_tensor_data: llama_model_set_tensor_data_t,
@@ -1512,28 +1512,28 @@ unsafe extern "C" {
     ) -> *mut llama_model;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_load_model_from_file"]
+    #[link_name = "\u{1}trifold_llama_llama_load_model_from_file"]
     pub fn llama_load_model_from_file(
         path_model: *const ::std::os::raw::c_char,
         params: llama_model_params,
     ) -> *mut llama_model;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_load_from_file"]
+    #[link_name = "\u{1}trifold_llama_llama_model_load_from_file"]
     pub fn llama_model_load_from_file(
         path_model: *const ::std::os::raw::c_char,
         params: llama_model_params,
     ) -> *mut llama_model;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_load_from_file_ptr"]
+    #[link_name = "\u{1}trifold_llama_llama_model_load_from_file_ptr"]
     pub fn llama_model_load_from_file_ptr(
         file: *mut FILE,
         params: llama_model_params,
     ) -> *mut llama_model;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_load_from_splits"]
+    #[link_name = "\u{1}trifold_llama_llama_model_load_from_splits"]
     pub fn llama_model_load_from_splits(
         paths: *mut *const ::std::os::raw::c_char,
         n_paths: usize,
@@ -1541,195 +1541,195 @@ unsafe extern "C" {
     ) -> *mut llama_model;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_save_to_file"]
+    #[link_name = "\u{1}trifold_llama_llama_model_save_to_file"]
     pub fn llama_model_save_to_file(
         model: *const llama_model,
         path_model: *const ::std::os::raw::c_char,
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_free_model"]
+    #[link_name = "\u{1}trifold_llama_llama_free_model"]
     pub fn llama_free_model(model: *mut llama_model);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_free"]
+    #[link_name = "\u{1}trifold_llama_llama_model_free"]
     pub fn llama_model_free(model: *mut llama_model);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_init_from_model"]
+    #[link_name = "\u{1}trifold_llama_llama_init_from_model"]
     pub fn llama_init_from_model(
         model: *mut llama_model,
         params: llama_context_params,
     ) -> *mut llama_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_new_context_with_model"]
+    #[link_name = "\u{1}trifold_llama_llama_new_context_with_model"]
     pub fn llama_new_context_with_model(
         model: *mut llama_model,
         params: llama_context_params,
     ) -> *mut llama_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_free"]
+    #[link_name = "\u{1}trifold_llama_llama_free"]
     pub fn llama_free(ctx: *mut llama_context);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_time_us"]
+    #[link_name = "\u{1}trifold_llama_llama_time_us"]
     pub fn llama_time_us() -> i64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_max_devices"]
+    #[link_name = "\u{1}trifold_llama_llama_max_devices"]
     pub fn llama_max_devices() -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_max_parallel_sequences"]
+    #[link_name = "\u{1}trifold_llama_llama_max_parallel_sequences"]
     pub fn llama_max_parallel_sequences() -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_max_tensor_buft_overrides"]
+    #[link_name = "\u{1}trifold_llama_llama_max_tensor_buft_overrides"]
     pub fn llama_max_tensor_buft_overrides() -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_supports_mmap"]
+    #[link_name = "\u{1}trifold_llama_llama_supports_mmap"]
     pub fn llama_supports_mmap() -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_supports_mlock"]
+    #[link_name = "\u{1}trifold_llama_llama_supports_mlock"]
     pub fn llama_supports_mlock() -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_supports_gpu_offload"]
+    #[link_name = "\u{1}trifold_llama_llama_supports_gpu_offload"]
     pub fn llama_supports_gpu_offload() -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_supports_rpc"]
+    #[link_name = "\u{1}trifold_llama_llama_supports_rpc"]
     pub fn llama_supports_rpc() -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_n_ctx"]
+    #[link_name = "\u{1}trifold_llama_llama_n_ctx"]
     pub fn llama_n_ctx(ctx: *const llama_context) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_n_ctx_seq"]
+    #[link_name = "\u{1}trifold_llama_llama_n_ctx_seq"]
     pub fn llama_n_ctx_seq(ctx: *const llama_context) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_n_batch"]
+    #[link_name = "\u{1}trifold_llama_llama_n_batch"]
     pub fn llama_n_batch(ctx: *const llama_context) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_n_ubatch"]
+    #[link_name = "\u{1}trifold_llama_llama_n_ubatch"]
     pub fn llama_n_ubatch(ctx: *const llama_context) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_n_seq_max"]
+    #[link_name = "\u{1}trifold_llama_llama_n_seq_max"]
     pub fn llama_n_seq_max(ctx: *const llama_context) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_n_rs_seq"]
+    #[link_name = "\u{1}trifold_llama_llama_n_rs_seq"]
     pub fn llama_n_rs_seq(ctx: *const llama_context) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_n_ctx_train"]
+    #[link_name = "\u{1}trifold_llama_llama_n_ctx_train"]
     pub fn llama_n_ctx_train(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_n_embd"]
+    #[link_name = "\u{1}trifold_llama_llama_n_embd"]
     pub fn llama_n_embd(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_n_layer"]
+    #[link_name = "\u{1}trifold_llama_llama_n_layer"]
     pub fn llama_n_layer(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_n_head"]
+    #[link_name = "\u{1}trifold_llama_llama_n_head"]
     pub fn llama_n_head(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_n_vocab"]
+    #[link_name = "\u{1}trifold_llama_llama_n_vocab"]
     pub fn llama_n_vocab(vocab: *const llama_vocab) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_model"]
+    #[link_name = "\u{1}trifold_llama_llama_get_model"]
     pub fn llama_get_model(ctx: *const llama_context) -> *const llama_model;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_memory"]
+    #[link_name = "\u{1}trifold_llama_llama_get_memory"]
     pub fn llama_get_memory(ctx: *const llama_context) -> llama_memory_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_pooling_type"]
+    #[link_name = "\u{1}trifold_llama_llama_pooling_type"]
     pub fn llama_pooling_type(ctx: *const llama_context) -> llama_pooling_type;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_get_vocab"]
+    #[link_name = "\u{1}trifold_llama_llama_model_get_vocab"]
     pub fn llama_model_get_vocab(model: *const llama_model) -> *const llama_vocab;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_rope_type"]
+    #[link_name = "\u{1}trifold_llama_llama_model_rope_type"]
     pub fn llama_model_rope_type(model: *const llama_model) -> llama_rope_type;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_n_ctx_train"]
+    #[link_name = "\u{1}trifold_llama_llama_model_n_ctx_train"]
     pub fn llama_model_n_ctx_train(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_n_embd"]
+    #[link_name = "\u{1}trifold_llama_llama_model_n_embd"]
     pub fn llama_model_n_embd(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_n_embd_inp"]
+    #[link_name = "\u{1}trifold_llama_llama_model_n_embd_inp"]
     pub fn llama_model_n_embd_inp(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_n_embd_out"]
+    #[link_name = "\u{1}trifold_llama_llama_model_n_embd_out"]
     pub fn llama_model_n_embd_out(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_n_layer"]
+    #[link_name = "\u{1}trifold_llama_llama_model_n_layer"]
     pub fn llama_model_n_layer(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_n_layer_nextn"]
+    #[link_name = "\u{1}trifold_llama_llama_model_n_layer_nextn"]
     pub fn llama_model_n_layer_nextn(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_n_head"]
+    #[link_name = "\u{1}trifold_llama_llama_model_n_head"]
     pub fn llama_model_n_head(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_n_head_kv"]
+    #[link_name = "\u{1}trifold_llama_llama_model_n_head_kv"]
     pub fn llama_model_n_head_kv(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_n_swa"]
+    #[link_name = "\u{1}trifold_llama_llama_model_n_swa"]
     pub fn llama_model_n_swa(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_rope_freq_scale_train"]
+    #[link_name = "\u{1}trifold_llama_llama_model_rope_freq_scale_train"]
     pub fn llama_model_rope_freq_scale_train(model: *const llama_model) -> f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_n_cls_out"]
+    #[link_name = "\u{1}trifold_llama_llama_model_n_cls_out"]
     pub fn llama_model_n_cls_out(model: *const llama_model) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_cls_label"]
+    #[link_name = "\u{1}trifold_llama_llama_model_cls_label"]
     pub fn llama_model_cls_label(
         model: *const llama_model,
         i: u32,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_type"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_type"]
     pub fn llama_vocab_type(vocab: *const llama_vocab) -> llama_vocab_type;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_n_tokens"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_n_tokens"]
     pub fn llama_vocab_n_tokens(vocab: *const llama_vocab) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_meta_val_str"]
+    #[link_name = "\u{1}trifold_llama_llama_model_meta_val_str"]
     pub fn llama_model_meta_val_str(
         model: *const llama_model,
         key: *const ::std::os::raw::c_char,
@@ -1738,17 +1738,17 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_meta_count"]
+    #[link_name = "\u{1}trifold_llama_llama_model_meta_count"]
     pub fn llama_model_meta_count(model: *const llama_model) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_meta_key_str"]
+    #[link_name = "\u{1}trifold_llama_llama_model_meta_key_str"]
     pub fn llama_model_meta_key_str(
         key: llama_model_meta_key,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_meta_key_by_index"]
+    #[link_name = "\u{1}trifold_llama_llama_model_meta_key_by_index"]
     pub fn llama_model_meta_key_by_index(
         model: *const llama_model,
         i: i32,
@@ -1757,7 +1757,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_meta_val_str_by_index"]
+    #[link_name = "\u{1}trifold_llama_llama_model_meta_val_str_by_index"]
     pub fn llama_model_meta_val_str_by_index(
         model: *const llama_model,
         i: i32,
@@ -1766,7 +1766,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_desc"]
+    #[link_name = "\u{1}trifold_llama_llama_model_desc"]
     pub fn llama_model_desc(
         model: *const llama_model,
         buf: *mut ::std::os::raw::c_char,
@@ -1774,50 +1774,50 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_ftype"]
+    #[link_name = "\u{1}trifold_llama_llama_model_ftype"]
     pub fn llama_model_ftype(model: *const llama_model) -> llama_ftype;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_size"]
+    #[link_name = "\u{1}trifold_llama_llama_model_size"]
     pub fn llama_model_size(model: *const llama_model) -> u64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_chat_template"]
+    #[link_name = "\u{1}trifold_llama_llama_model_chat_template"]
     pub fn llama_model_chat_template(
         model: *const llama_model,
         name: *const ::std::os::raw::c_char,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_n_params"]
+    #[link_name = "\u{1}trifold_llama_llama_model_n_params"]
     pub fn llama_model_n_params(model: *const llama_model) -> u64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_has_encoder"]
+    #[link_name = "\u{1}trifold_llama_llama_model_has_encoder"]
     pub fn llama_model_has_encoder(model: *const llama_model) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_has_decoder"]
+    #[link_name = "\u{1}trifold_llama_llama_model_has_decoder"]
     pub fn llama_model_has_decoder(model: *const llama_model) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_decoder_start_token"]
+    #[link_name = "\u{1}trifold_llama_llama_model_decoder_start_token"]
     pub fn llama_model_decoder_start_token(model: *const llama_model) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_is_recurrent"]
+    #[link_name = "\u{1}trifold_llama_llama_model_is_recurrent"]
     pub fn llama_model_is_recurrent(model: *const llama_model) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_is_hybrid"]
+    #[link_name = "\u{1}trifold_llama_llama_model_is_hybrid"]
     pub fn llama_model_is_hybrid(model: *const llama_model) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_is_diffusion"]
+    #[link_name = "\u{1}trifold_llama_llama_model_is_diffusion"]
     pub fn llama_model_is_diffusion(model: *const llama_model) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_model_quantize"]
+    #[link_name = "\u{1}trifold_llama_llama_model_quantize"]
     pub fn llama_model_quantize(
         fname_inp: *const ::std::os::raw::c_char,
         fname_out: *const ::std::os::raw::c_char,
@@ -1825,21 +1825,21 @@ unsafe extern "C" {
     ) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_adapter_lora_init"]
+    #[link_name = "\u{1}trifold_llama_llama_adapter_lora_init"]
     pub fn llama_adapter_lora_init(
         model: *mut llama_model,
         path_lora: *const ::std::os::raw::c_char,
     ) -> *mut llama_adapter_lora;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_adapter_lora_init_from_file_ptr"]
+    #[link_name = "\u{1}trifold_llama_llama_adapter_lora_init_from_file_ptr"]
     pub fn llama_adapter_lora_init_from_file_ptr(
         model: *mut llama_model,
         file: *mut FILE,
     ) -> *mut llama_adapter_lora;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_adapter_meta_val_str"]
+    #[link_name = "\u{1}trifold_llama_llama_adapter_meta_val_str"]
     pub fn llama_adapter_meta_val_str(
         adapter: *const llama_adapter_lora,
         key: *const ::std::os::raw::c_char,
@@ -1848,11 +1848,11 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_adapter_meta_count"]
+    #[link_name = "\u{1}trifold_llama_llama_adapter_meta_count"]
     pub fn llama_adapter_meta_count(adapter: *const llama_adapter_lora) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_adapter_meta_key_by_index"]
+    #[link_name = "\u{1}trifold_llama_llama_adapter_meta_key_by_index"]
     pub fn llama_adapter_meta_key_by_index(
         adapter: *const llama_adapter_lora,
         i: i32,
@@ -1861,7 +1861,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_adapter_meta_val_str_by_index"]
+    #[link_name = "\u{1}trifold_llama_llama_adapter_meta_val_str_by_index"]
     pub fn llama_adapter_meta_val_str_by_index(
         adapter: *const llama_adapter_lora,
         i: i32,
@@ -1870,23 +1870,23 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_adapter_lora_free"]
+    #[link_name = "\u{1}trifold_llama_llama_adapter_lora_free"]
     pub fn llama_adapter_lora_free(adapter: *mut llama_adapter_lora);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_adapter_get_alora_n_invocation_tokens"]
+    #[link_name = "\u{1}trifold_llama_llama_adapter_get_alora_n_invocation_tokens"]
     pub fn llama_adapter_get_alora_n_invocation_tokens(
         adapter: *const llama_adapter_lora,
     ) -> u64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_adapter_get_alora_invocation_tokens"]
+    #[link_name = "\u{1}trifold_llama_llama_adapter_get_alora_invocation_tokens"]
     pub fn llama_adapter_get_alora_invocation_tokens(
         adapter: *const llama_adapter_lora,
     ) -> *const llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_set_adapters_lora"]
+    #[link_name = "\u{1}trifold_llama_llama_set_adapters_lora"]
     pub fn llama_set_adapters_lora(
         ctx: *mut llama_context,
         adapters: *mut *mut llama_adapter_lora,
@@ -1895,7 +1895,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_set_adapter_cvec"]
+    #[link_name = "\u{1}trifold_llama_llama_set_adapter_cvec"]
     pub fn llama_set_adapter_cvec(
         ctx: *mut llama_context,
         data: *const f32,
@@ -1906,11 +1906,11 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_memory_clear"]
+    #[link_name = "\u{1}trifold_llama_llama_memory_clear"]
     pub fn llama_memory_clear(mem: llama_memory_t, data: bool);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_memory_seq_rm"]
+    #[link_name = "\u{1}trifold_llama_llama_memory_seq_rm"]
     pub fn llama_memory_seq_rm(
         mem: llama_memory_t,
         seq_id: llama_seq_id,
@@ -1919,7 +1919,7 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_memory_seq_cp"]
+    #[link_name = "\u{1}trifold_llama_llama_memory_seq_cp"]
     pub fn llama_memory_seq_cp(
         mem: llama_memory_t,
         seq_id_src: llama_seq_id,
@@ -1929,11 +1929,11 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_memory_seq_keep"]
+    #[link_name = "\u{1}trifold_llama_llama_memory_seq_keep"]
     pub fn llama_memory_seq_keep(mem: llama_memory_t, seq_id: llama_seq_id);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_memory_seq_add"]
+    #[link_name = "\u{1}trifold_llama_llama_memory_seq_add"]
     pub fn llama_memory_seq_add(
         mem: llama_memory_t,
         seq_id: llama_seq_id,
@@ -1943,7 +1943,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_memory_seq_div"]
+    #[link_name = "\u{1}trifold_llama_llama_memory_seq_div"]
     pub fn llama_memory_seq_div(
         mem: llama_memory_t,
         seq_id: llama_seq_id,
@@ -1953,33 +1953,33 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_memory_seq_pos_min"]
+    #[link_name = "\u{1}trifold_llama_llama_memory_seq_pos_min"]
     pub fn llama_memory_seq_pos_min(
         mem: llama_memory_t,
         seq_id: llama_seq_id,
     ) -> llama_pos;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_memory_seq_pos_max"]
+    #[link_name = "\u{1}trifold_llama_llama_memory_seq_pos_max"]
     pub fn llama_memory_seq_pos_max(
         mem: llama_memory_t,
         seq_id: llama_seq_id,
     ) -> llama_pos;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_memory_can_shift"]
+    #[link_name = "\u{1}trifold_llama_llama_memory_can_shift"]
     pub fn llama_memory_can_shift(mem: llama_memory_t) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_state_get_size"]
+    #[link_name = "\u{1}trifold_llama_llama_state_get_size"]
     pub fn llama_state_get_size(ctx: *mut llama_context) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_state_size"]
+    #[link_name = "\u{1}trifold_llama_llama_get_state_size"]
     pub fn llama_get_state_size(ctx: *mut llama_context) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_state_get_data"]
+    #[link_name = "\u{1}trifold_llama_llama_state_get_data"]
     pub fn llama_state_get_data(
         ctx: *mut llama_context,
         dst: *mut u8,
@@ -1987,11 +1987,11 @@ unsafe extern "C" {
     ) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_copy_state_data"]
+    #[link_name = "\u{1}trifold_llama_llama_copy_state_data"]
     pub fn llama_copy_state_data(ctx: *mut llama_context, dst: *mut u8) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_state_set_data"]
+    #[link_name = "\u{1}trifold_llama_llama_state_set_data"]
     pub fn llama_state_set_data(
         ctx: *mut llama_context,
         src: *const u8,
@@ -1999,11 +1999,11 @@ unsafe extern "C" {
     ) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_set_state_data"]
+    #[link_name = "\u{1}trifold_llama_llama_set_state_data"]
     pub fn llama_set_state_data(ctx: *mut llama_context, src: *const u8) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_state_load_file"]
+    #[link_name = "\u{1}trifold_llama_llama_state_load_file"]
     pub fn llama_state_load_file(
         ctx: *mut llama_context,
         path_session: *const ::std::os::raw::c_char,
@@ -2013,7 +2013,7 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_load_session_file"]
+    #[link_name = "\u{1}trifold_llama_llama_load_session_file"]
     pub fn llama_load_session_file(
         ctx: *mut llama_context,
         path_session: *const ::std::os::raw::c_char,
@@ -2023,7 +2023,7 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_state_save_file"]
+    #[link_name = "\u{1}trifold_llama_llama_state_save_file"]
     pub fn llama_state_save_file(
         ctx: *mut llama_context,
         path_session: *const ::std::os::raw::c_char,
@@ -2032,7 +2032,7 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_save_session_file"]
+    #[link_name = "\u{1}trifold_llama_llama_save_session_file"]
     pub fn llama_save_session_file(
         ctx: *mut llama_context,
         path_session: *const ::std::os::raw::c_char,
@@ -2041,14 +2041,14 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_state_seq_get_size"]
+    #[link_name = "\u{1}trifold_llama_llama_state_seq_get_size"]
     pub fn llama_state_seq_get_size(
         ctx: *mut llama_context,
         seq_id: llama_seq_id,
     ) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_state_seq_get_data"]
+    #[link_name = "\u{1}trifold_llama_llama_state_seq_get_data"]
     pub fn llama_state_seq_get_data(
         ctx: *mut llama_context,
         dst: *mut u8,
@@ -2057,7 +2057,7 @@ unsafe extern "C" {
     ) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_state_seq_set_data"]
+    #[link_name = "\u{1}trifold_llama_llama_state_seq_set_data"]
     pub fn llama_state_seq_set_data(
         ctx: *mut llama_context,
         src: *const u8,
@@ -2066,7 +2066,7 @@ unsafe extern "C" {
     ) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_state_seq_save_file"]
+    #[link_name = "\u{1}trifold_llama_llama_state_seq_save_file"]
     pub fn llama_state_seq_save_file(
         ctx: *mut llama_context,
         filepath: *const ::std::os::raw::c_char,
@@ -2076,7 +2076,7 @@ unsafe extern "C" {
     ) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_state_seq_load_file"]
+    #[link_name = "\u{1}trifold_llama_llama_state_seq_load_file"]
     pub fn llama_state_seq_load_file(
         ctx: *mut llama_context,
         filepath: *const ::std::os::raw::c_char,
@@ -2088,7 +2088,7 @@ unsafe extern "C" {
 }
 pub type llama_state_seq_flags = u32;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_state_seq_get_size_ext"]
+    #[link_name = "\u{1}trifold_llama_llama_state_seq_get_size_ext"]
     pub fn llama_state_seq_get_size_ext(
         ctx: *mut llama_context,
         seq_id: llama_seq_id,
@@ -2096,7 +2096,7 @@ unsafe extern "C" {
     ) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_state_seq_get_data_ext"]
+    #[link_name = "\u{1}trifold_llama_llama_state_seq_get_data_ext"]
     pub fn llama_state_seq_get_data_ext(
         ctx: *mut llama_context,
         dst: *mut u8,
@@ -2106,7 +2106,7 @@ unsafe extern "C" {
     ) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_state_seq_set_data_ext"]
+    #[link_name = "\u{1}trifold_llama_llama_state_seq_set_data_ext"]
     pub fn llama_state_seq_set_data_ext(
         ctx: *mut llama_context,
         src: *const u8,
@@ -2116,23 +2116,23 @@ unsafe extern "C" {
     ) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_get_one"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_get_one"]
     pub fn llama_batch_get_one(tokens: *mut llama_token, n_tokens: i32) -> llama_batch;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_init"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_init"]
     pub fn llama_batch_init(n_tokens: i32, embd: i32, n_seq_max: i32) -> llama_batch;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_free"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_free"]
     pub fn llama_batch_free(batch: llama_batch);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_encode"]
+    #[link_name = "\u{1}trifold_llama_llama_encode"]
     pub fn llama_encode(ctx: *mut llama_context, batch: llama_batch) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_decode"]
+    #[link_name = "\u{1}trifold_llama_llama_decode"]
     pub fn llama_decode(ctx: *mut llama_context, batch: llama_batch) -> i32;
 }
 #[repr(C)]
@@ -2162,23 +2162,23 @@ const _: () = {
     ][::std::mem::offset_of!(llama_embd, n_embd) - 16usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_ext_init"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_ext_init"]
     pub fn llama_batch_ext_init(ctx: *mut llama_context) -> *mut llama_batch_ext;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_ext_free"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_ext_free"]
     pub fn llama_batch_ext_free(batch: *mut llama_batch_ext);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_ext_clear"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_ext_clear"]
     pub fn llama_batch_ext_clear(batch: *mut llama_batch_ext);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_ext_add"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_ext_add"]
     pub fn llama_batch_ext_add(batch: *mut llama_batch_ext, seq_id: llama_seq_id) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_ext_add_token"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_ext_add_token"]
     pub fn llama_batch_ext_add_token(
         batch: *mut llama_batch_ext,
         seq_id: llama_seq_id,
@@ -2186,7 +2186,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_ext_add_embd"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_ext_add_embd"]
     pub fn llama_batch_ext_add_embd(
         batch: *mut llama_batch_ext,
         seq_id: llama_seq_id,
@@ -2194,7 +2194,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_ext_add_seq"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_ext_add_seq"]
     pub fn llama_batch_ext_add_seq(
         batch: *mut llama_batch_ext,
         idx: i32,
@@ -2202,7 +2202,7 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_ext_set_embd_token"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_ext_set_embd_token"]
     pub fn llama_batch_ext_set_embd_token(
         batch: *mut llama_batch_ext,
         idx: i32,
@@ -2210,7 +2210,7 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_ext_set_embd_state"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_ext_set_embd_state"]
     pub fn llama_batch_ext_set_embd_state(
         batch: *mut llama_batch_ext,
         idx: i32,
@@ -2218,7 +2218,7 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_ext_set_output_embd"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_ext_set_output_embd"]
     pub fn llama_batch_ext_set_output_embd(
         batch: *mut llama_batch_ext,
         idx: i32,
@@ -2226,7 +2226,7 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_ext_set_output_logits"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_ext_set_output_logits"]
     pub fn llama_batch_ext_set_output_logits(
         batch: *mut llama_batch_ext,
         idx: i32,
@@ -2234,7 +2234,7 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_batch_ext_set_pos"]
+    #[link_name = "\u{1}trifold_llama_llama_batch_ext_set_pos"]
     pub fn llama_batch_ext_set_pos(
         batch: *mut llama_batch_ext,
         idx: i32,
@@ -2242,7 +2242,7 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_process"]
+    #[link_name = "\u{1}trifold_llama_llama_process"]
     pub fn llama_process(
         ctx: *mut llama_context,
         type_: llama_process_type,
@@ -2250,7 +2250,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_set_n_threads"]
+    #[link_name = "\u{1}trifold_llama_llama_set_n_threads"]
     pub fn llama_set_n_threads(
         ctx: *mut llama_context,
         n_threads: i32,
@@ -2258,31 +2258,31 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_n_threads"]
+    #[link_name = "\u{1}trifold_llama_llama_n_threads"]
     pub fn llama_n_threads(ctx: *mut llama_context) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_n_threads_batch"]
+    #[link_name = "\u{1}trifold_llama_llama_n_threads_batch"]
     pub fn llama_n_threads_batch(ctx: *mut llama_context) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_set_embeddings"]
+    #[link_name = "\u{1}trifold_llama_llama_set_embeddings"]
     pub fn llama_set_embeddings(ctx: *mut llama_context, embeddings: bool);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_set_causal_attn"]
+    #[link_name = "\u{1}trifold_llama_llama_set_causal_attn"]
     pub fn llama_set_causal_attn(ctx: *mut llama_context, causal_attn: bool);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_causal_attn"]
+    #[link_name = "\u{1}trifold_llama_llama_get_causal_attn"]
     pub fn llama_get_causal_attn(ctx: *const llama_context) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_set_warmup"]
+    #[link_name = "\u{1}trifold_llama_llama_set_warmup"]
     pub fn llama_set_warmup(ctx: *mut llama_context, warmup: bool);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_set_abort_callback"]
+    #[link_name = "\u{1}trifold_llama_llama_set_abort_callback"]
     pub fn llama_set_abort_callback(
         ctx: *mut llama_context,
         abort_callback: ggml_abort_callback,
@@ -2290,251 +2290,251 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_synchronize"]
+    #[link_name = "\u{1}trifold_llama_llama_synchronize"]
     pub fn llama_synchronize(ctx: *mut llama_context);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_logits"]
+    #[link_name = "\u{1}trifold_llama_llama_get_logits"]
     pub fn llama_get_logits(ctx: *mut llama_context) -> *mut f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_logits_ith"]
+    #[link_name = "\u{1}trifold_llama_llama_get_logits_ith"]
     pub fn llama_get_logits_ith(ctx: *mut llama_context, i: i32) -> *mut f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_embeddings"]
+    #[link_name = "\u{1}trifold_llama_llama_get_embeddings"]
     pub fn llama_get_embeddings(ctx: *mut llama_context) -> *mut f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_embeddings_ith"]
+    #[link_name = "\u{1}trifold_llama_llama_get_embeddings_ith"]
     pub fn llama_get_embeddings_ith(ctx: *mut llama_context, i: i32) -> *mut f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_embeddings_seq"]
+    #[link_name = "\u{1}trifold_llama_llama_get_embeddings_seq"]
     pub fn llama_get_embeddings_seq(
         ctx: *mut llama_context,
         seq_id: llama_seq_id,
     ) -> *mut f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_sampled_token_ith"]
+    #[link_name = "\u{1}trifold_llama_llama_get_sampled_token_ith"]
     pub fn llama_get_sampled_token_ith(ctx: *mut llama_context, i: i32) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_sampled_probs_ith"]
+    #[link_name = "\u{1}trifold_llama_llama_get_sampled_probs_ith"]
     pub fn llama_get_sampled_probs_ith(ctx: *mut llama_context, i: i32) -> *mut f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_sampled_probs_count_ith"]
+    #[link_name = "\u{1}trifold_llama_llama_get_sampled_probs_count_ith"]
     pub fn llama_get_sampled_probs_count_ith(ctx: *mut llama_context, i: i32) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_sampled_logits_ith"]
+    #[link_name = "\u{1}trifold_llama_llama_get_sampled_logits_ith"]
     pub fn llama_get_sampled_logits_ith(ctx: *mut llama_context, i: i32) -> *mut f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_sampled_logits_count_ith"]
+    #[link_name = "\u{1}trifold_llama_llama_get_sampled_logits_count_ith"]
     pub fn llama_get_sampled_logits_count_ith(ctx: *mut llama_context, i: i32) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_sampled_candidates_ith"]
+    #[link_name = "\u{1}trifold_llama_llama_get_sampled_candidates_ith"]
     pub fn llama_get_sampled_candidates_ith(
         ctx: *mut llama_context,
         i: i32,
     ) -> *mut llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_get_sampled_candidates_count_ith"]
+    #[link_name = "\u{1}trifold_llama_llama_get_sampled_candidates_count_ith"]
     pub fn llama_get_sampled_candidates_count_ith(
         ctx: *mut llama_context,
         i: i32,
     ) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_get_text"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_get_text"]
     pub fn llama_vocab_get_text(
         vocab: *const llama_vocab,
         token: llama_token,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_get_score"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_get_score"]
     pub fn llama_vocab_get_score(vocab: *const llama_vocab, token: llama_token) -> f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_get_attr"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_get_attr"]
     pub fn llama_vocab_get_attr(
         vocab: *const llama_vocab,
         token: llama_token,
     ) -> llama_token_attr;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_is_eog"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_is_eog"]
     pub fn llama_vocab_is_eog(vocab: *const llama_vocab, token: llama_token) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_is_control"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_is_control"]
     pub fn llama_vocab_is_control(vocab: *const llama_vocab, token: llama_token) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_bos"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_bos"]
     pub fn llama_vocab_bos(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_eos"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_eos"]
     pub fn llama_vocab_eos(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_eot"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_eot"]
     pub fn llama_vocab_eot(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_sep"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_sep"]
     pub fn llama_vocab_sep(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_nl"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_nl"]
     pub fn llama_vocab_nl(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_pad"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_pad"]
     pub fn llama_vocab_pad(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_mask"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_mask"]
     pub fn llama_vocab_mask(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_get_add_bos"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_get_add_bos"]
     pub fn llama_vocab_get_add_bos(vocab: *const llama_vocab) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_get_add_eos"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_get_add_eos"]
     pub fn llama_vocab_get_add_eos(vocab: *const llama_vocab) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_get_add_sep"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_get_add_sep"]
     pub fn llama_vocab_get_add_sep(vocab: *const llama_vocab) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_get_suppress_tokens"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_get_suppress_tokens"]
     pub fn llama_vocab_get_suppress_tokens(
         vocab: *const llama_vocab,
         n_suppress_tokens: *mut i32,
     ) -> *const llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_fim_pre"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_fim_pre"]
     pub fn llama_vocab_fim_pre(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_fim_suf"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_fim_suf"]
     pub fn llama_vocab_fim_suf(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_fim_mid"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_fim_mid"]
     pub fn llama_vocab_fim_mid(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_fim_pad"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_fim_pad"]
     pub fn llama_vocab_fim_pad(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_fim_rep"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_fim_rep"]
     pub fn llama_vocab_fim_rep(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_fim_sep"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_fim_sep"]
     pub fn llama_vocab_fim_sep(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_get_text"]
+    #[link_name = "\u{1}trifold_llama_llama_token_get_text"]
     pub fn llama_token_get_text(
         vocab: *const llama_vocab,
         token: llama_token,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_get_score"]
+    #[link_name = "\u{1}trifold_llama_llama_token_get_score"]
     pub fn llama_token_get_score(vocab: *const llama_vocab, token: llama_token) -> f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_get_attr"]
+    #[link_name = "\u{1}trifold_llama_llama_token_get_attr"]
     pub fn llama_token_get_attr(
         vocab: *const llama_vocab,
         token: llama_token,
     ) -> llama_token_attr;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_is_eog"]
+    #[link_name = "\u{1}trifold_llama_llama_token_is_eog"]
     pub fn llama_token_is_eog(vocab: *const llama_vocab, token: llama_token) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_is_control"]
+    #[link_name = "\u{1}trifold_llama_llama_token_is_control"]
     pub fn llama_token_is_control(vocab: *const llama_vocab, token: llama_token) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_bos"]
+    #[link_name = "\u{1}trifold_llama_llama_token_bos"]
     pub fn llama_token_bos(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_eos"]
+    #[link_name = "\u{1}trifold_llama_llama_token_eos"]
     pub fn llama_token_eos(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_eot"]
+    #[link_name = "\u{1}trifold_llama_llama_token_eot"]
     pub fn llama_token_eot(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_cls"]
+    #[link_name = "\u{1}trifold_llama_llama_token_cls"]
     pub fn llama_token_cls(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_sep"]
+    #[link_name = "\u{1}trifold_llama_llama_token_sep"]
     pub fn llama_token_sep(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_nl"]
+    #[link_name = "\u{1}trifold_llama_llama_token_nl"]
     pub fn llama_token_nl(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_pad"]
+    #[link_name = "\u{1}trifold_llama_llama_token_pad"]
     pub fn llama_token_pad(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_add_bos_token"]
+    #[link_name = "\u{1}trifold_llama_llama_add_bos_token"]
     pub fn llama_add_bos_token(vocab: *const llama_vocab) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_add_eos_token"]
+    #[link_name = "\u{1}trifold_llama_llama_add_eos_token"]
     pub fn llama_add_eos_token(vocab: *const llama_vocab) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_fim_pre"]
+    #[link_name = "\u{1}trifold_llama_llama_token_fim_pre"]
     pub fn llama_token_fim_pre(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_fim_suf"]
+    #[link_name = "\u{1}trifold_llama_llama_token_fim_suf"]
     pub fn llama_token_fim_suf(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_fim_mid"]
+    #[link_name = "\u{1}trifold_llama_llama_token_fim_mid"]
     pub fn llama_token_fim_mid(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_fim_pad"]
+    #[link_name = "\u{1}trifold_llama_llama_token_fim_pad"]
     pub fn llama_token_fim_pad(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_fim_rep"]
+    #[link_name = "\u{1}trifold_llama_llama_token_fim_rep"]
     pub fn llama_token_fim_rep(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_fim_sep"]
+    #[link_name = "\u{1}trifold_llama_llama_token_fim_sep"]
     pub fn llama_token_fim_sep(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_vocab_cls"]
+    #[link_name = "\u{1}trifold_llama_llama_vocab_cls"]
     pub fn llama_vocab_cls(vocab: *const llama_vocab) -> llama_token;
 }
 unsafe extern "C" {
@@ -2546,7 +2546,7 @@ unsafe extern "C" {
  @param add_special Allow to add BOS and EOS tokens if model is configured to do so.
  @param parse_special Allow tokenizing special and/or control tokens which otherwise are not exposed and treated
                       as plaintext. Does not insert a leading space.*/
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_tokenize"]
+    #[link_name = "\u{1}trifold_llama_llama_tokenize"]
     pub fn llama_tokenize(
         vocab: *const llama_vocab,
         text: *const ::std::os::raw::c_char,
@@ -2558,7 +2558,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_token_to_piece"]
+    #[link_name = "\u{1}trifold_llama_llama_token_to_piece"]
     pub fn llama_token_to_piece(
         vocab: *const llama_vocab,
         token: llama_token,
@@ -2575,7 +2575,7 @@ unsafe extern "C" {
  @return Returns a negative number on failure - the number of chars/bytes that would have been returned.
  @param remove_special Allow to remove BOS and EOS tokens if model is configured to do so.
  @param unparse_special If true, special tokens are rendered in the output.*/
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_detokenize"]
+    #[link_name = "\u{1}trifold_llama_llama_detokenize"]
     pub fn llama_detokenize(
         vocab: *const llama_vocab,
         tokens: *const llama_token,
@@ -2597,7 +2597,7 @@ unsafe extern "C" {
  @param buf A buffer to hold the output formatted prompt. The recommended alloc size is 2 * (total number of characters of all messages)
  @param length The size of the allocated buffer
  @return The total number of bytes of the formatted prompt. If is it larger than the size of buffer, you may need to re-alloc it and then re-apply the template.*/
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_chat_apply_template"]
+    #[link_name = "\u{1}trifold_llama_llama_chat_apply_template"]
     pub fn llama_chat_apply_template(
         tmpl: *const ::std::os::raw::c_char,
         chat: *const llama_chat_message,
@@ -2608,7 +2608,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_chat_builtin_templates"]
+    #[link_name = "\u{1}trifold_llama_llama_chat_builtin_templates"]
     pub fn llama_chat_builtin_templates(
         output: *mut *const ::std::os::raw::c_char,
         len: usize,
@@ -2756,7 +2756,7 @@ const _: () = {
     ][::std::mem::offset_of!(llama_sampler, ctx) - 8usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_set_sampler"]
+    #[link_name = "\u{1}trifold_llama_llama_set_sampler"]
     pub fn llama_set_sampler(
         ctx: *mut llama_context,
         seq_id: llama_seq_id,
@@ -2764,111 +2764,111 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init"]
     pub fn llama_sampler_init(
         iface: *mut llama_sampler_i,
         ctx: llama_sampler_context_t,
     ) -> *mut llama_sampler;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_name"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_name"]
     pub fn llama_sampler_name(
         smpl: *const llama_sampler,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_accept"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_accept"]
     pub fn llama_sampler_accept(smpl: *mut llama_sampler, token: llama_token);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_apply"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_apply"]
     pub fn llama_sampler_apply(
         smpl: *mut llama_sampler,
         cur_p: *mut llama_token_data_array,
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_reset"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_reset"]
     pub fn llama_sampler_reset(smpl: *mut llama_sampler);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_clone"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_clone"]
     pub fn llama_sampler_clone(smpl: *const llama_sampler) -> *mut llama_sampler;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_copy"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_copy"]
     pub fn llama_sampler_copy(src: *const llama_sampler, dst: *mut llama_sampler);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_free"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_free"]
     pub fn llama_sampler_free(smpl: *mut llama_sampler);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_chain_init"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_chain_init"]
     pub fn llama_sampler_chain_init(
         params: llama_sampler_chain_params,
     ) -> *mut llama_sampler;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_chain_add"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_chain_add"]
     pub fn llama_sampler_chain_add(chain: *mut llama_sampler, smpl: *mut llama_sampler);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_chain_get"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_chain_get"]
     pub fn llama_sampler_chain_get(
         chain: *mut llama_sampler,
         i: i32,
     ) -> *mut llama_sampler;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_chain_n"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_chain_n"]
     pub fn llama_sampler_chain_n(chain: *const llama_sampler) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_chain_remove"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_chain_remove"]
     pub fn llama_sampler_chain_remove(
         chain: *mut llama_sampler,
         i: i32,
     ) -> *mut llama_sampler;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_greedy"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_greedy"]
     pub fn llama_sampler_init_greedy() -> *mut llama_sampler;
 }
 unsafe extern "C" {
     /// seed == LLAMA_DEFAULT_SEED to use a random seed.
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_dist"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_dist"]
     pub fn llama_sampler_init_dist(seed: u32) -> *mut llama_sampler;
 }
 unsafe extern "C" {
     /** @details Top-K sampling described in academic paper "The Curious Case of Neural Text Degeneration" https://arxiv.org/abs/1904.09751
  Setting k <= 0 makes this a noop*/
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_top_k"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_top_k"]
     pub fn llama_sampler_init_top_k(k: i32) -> *mut llama_sampler;
 }
 unsafe extern "C" {
     /// @details Nucleus sampling described in academic paper "The Curious Case of Neural Text Degeneration" https://arxiv.org/abs/1904.09751
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_top_p"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_top_p"]
     pub fn llama_sampler_init_top_p(p: f32, min_keep: usize) -> *mut llama_sampler;
 }
 unsafe extern "C" {
     /// @details Minimum P sampling as described in https://github.com/ggml-org/llama.cpp/pull/3841
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_min_p"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_min_p"]
     pub fn llama_sampler_init_min_p(p: f32, min_keep: usize) -> *mut llama_sampler;
 }
 unsafe extern "C" {
     /// @details Locally Typical Sampling implementation described in the paper https://arxiv.org/abs/2202.00666.
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_typical"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_typical"]
     pub fn llama_sampler_init_typical(p: f32, min_keep: usize) -> *mut llama_sampler;
 }
 unsafe extern "C" {
     /// #details Updates the logits l_i` = l_i/t. When t <= 0.0f, the maximum logit is kept at it's original value, the rest are set to -inf
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_temp"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_temp"]
     pub fn llama_sampler_init_temp(t: f32) -> *mut llama_sampler;
 }
 unsafe extern "C" {
     /// @details Dynamic temperature implementation (a.k.a. entropy) described in the paper https://arxiv.org/abs/2309.02772.
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_temp_ext"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_temp_ext"]
     pub fn llama_sampler_init_temp_ext(
         t: f32,
         delta: f32,
@@ -2877,7 +2877,7 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     /// @details XTC sampler as described in https://github.com/oobabooga/text-generation-webui/pull/6335
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_xtc"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_xtc"]
     pub fn llama_sampler_init_xtc(
         p: f32,
         t: f32,
@@ -2887,7 +2887,7 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     /// @details Top n sigma sampling as described in academic paper "Top-nσ: Not All Logits Are You Need" https://arxiv.org/pdf/2411.07641
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_top_n_sigma"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_top_n_sigma"]
     pub fn llama_sampler_init_top_n_sigma(n: f32) -> *mut llama_sampler;
 }
 unsafe extern "C" {
@@ -2897,7 +2897,7 @@ unsafe extern "C" {
  @param eta The learning rate used to update `mu` based on the error between the target and observed surprisal of the sampled word. A larger learning rate will cause `mu` to be updated more quickly, while a smaller learning rate will result in slower updates.
  @param m The number of tokens considered in the estimation of `s_hat`. This is an arbitrary value that is used to calculate `s_hat`, which in turn helps to calculate the value of `k`. In the paper, they use `m = 100`, but you can experiment with different values to see how it affects the performance of the algorithm.
  @param mu Maximum cross-entropy. This value is initialized to be twice the target cross-entropy (`2 * tau`) and is updated in the algorithm based on the error between the target and observed surprisal.*/
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_mirostat"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_mirostat"]
     pub fn llama_sampler_init_mirostat(
         n_vocab: i32,
         seed: u32,
@@ -2912,7 +2912,7 @@ unsafe extern "C" {
  @param tau  The target cross-entropy (or surprise) value you want to achieve for the generated text. A higher value corresponds to more surprising or less predictable text, while a lower value corresponds to less surprising or more predictable text.
  @param eta The learning rate used to update `mu` based on the error between the target and observed surprisal of the sampled word. A larger learning rate will cause `mu` to be updated more quickly, while a smaller learning rate will result in slower updates.
  @param mu Maximum cross-entropy. This value is initialized to be twice the target cross-entropy (`2 * tau`) and is updated in the algorithm based on the error between the target and observed surprisal.*/
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_mirostat_v2"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_mirostat_v2"]
     pub fn llama_sampler_init_mirostat_v2(
         seed: u32,
         tau: f32,
@@ -2924,7 +2924,7 @@ unsafe extern "C" {
  @param vocab The vocabulary that this grammar will be used with.
  @param grammar_str The production rules for the grammar, encoded as a string. Returns an empty grammar if empty. Returns NULL if parsing of grammar_str fails.
  @param grammar_root The name of the start symbol for the grammar.*/
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_grammar"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_grammar"]
     pub fn llama_sampler_init_grammar(
         vocab: *const llama_vocab,
         grammar_str: *const ::std::os::raw::c_char,
@@ -2932,7 +2932,7 @@ unsafe extern "C" {
     ) -> *mut llama_sampler;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_grammar_lazy"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_grammar_lazy"]
     pub fn llama_sampler_init_grammar_lazy(
         vocab: *const llama_vocab,
         grammar_str: *const ::std::os::raw::c_char,
@@ -2947,7 +2947,7 @@ unsafe extern "C" {
     /** @details Lazy grammar sampler, introduced in https://github.com/ggml-org/llama.cpp/pull/9639
  @param trigger_patterns A list of patterns that will trigger the grammar sampler. Pattern will be matched from the start of the generation output, and grammar sampler will be fed content starting from its first match group.
  @param trigger_tokens A list of tokens that will trigger the grammar sampler. Grammar sampler will be fed content starting from the trigger token included.*/
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_grammar_lazy_patterns"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_grammar_lazy_patterns"]
     pub fn llama_sampler_init_grammar_lazy_patterns(
         vocab: *const llama_vocab,
         grammar_str: *const ::std::os::raw::c_char,
@@ -2960,7 +2960,7 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     /// NOTE: Avoid using on the full vocabulary as searching for repeated tokens can become slow. For example, apply top-k or top-p sampling first.
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_penalties"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_penalties"]
     pub fn llama_sampler_init_penalties(
         n_vocab: i32,
         penalty_last_n: i32,
@@ -2971,7 +2971,7 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     ///  @details DRY sampler, designed by p-e-w, as described in: https://github.com/oobabooga/text-generation-webui/pull/5677, porting Koboldcpp implementation authored by pi6am: https://github.com/LostRuins/koboldcpp/pull/982
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_dry"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_dry"]
     pub fn llama_sampler_init_dry(
         vocab: *const llama_vocab,
         dry_multiplier: f32,
@@ -3005,7 +3005,7 @@ unsafe extern "C" {
 
  ref: https://github.com/ggml-org/llama.cpp/pull/17927
 */
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_adaptive_p"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_adaptive_p"]
     pub fn llama_sampler_init_adaptive_p(
         target: f32,
         decay: f32,
@@ -3013,7 +3013,7 @@ unsafe extern "C" {
     ) -> *mut llama_sampler;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_logit_bias"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_logit_bias"]
     pub fn llama_sampler_init_logit_bias(
         n_vocab: i32,
         n_logit_bias: i32,
@@ -3021,15 +3021,15 @@ unsafe extern "C" {
     ) -> *mut llama_sampler;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_init_infill"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_init_infill"]
     pub fn llama_sampler_init_infill(vocab: *const llama_vocab) -> *mut llama_sampler;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_get_seed"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_get_seed"]
     pub fn llama_sampler_get_seed(smpl: *const llama_sampler) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_sampler_sample"]
+    #[link_name = "\u{1}trifold_llama_llama_sampler_sample"]
     pub fn llama_sampler_sample(
         smpl: *mut llama_sampler,
         ctx: *mut llama_context,
@@ -3039,7 +3039,7 @@ unsafe extern "C" {
 unsafe extern "C" {
     /** @details Build a split GGUF final path for this chunk.
           llama_split_path(split_path, sizeof(split_path), "/models/ggml-model-q4_0", 2, 4) => split_path = "/models/ggml-model-q4_0-00002-of-00004.gguf"*/
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_split_path"]
+    #[link_name = "\u{1}trifold_llama_llama_split_path"]
     pub fn llama_split_path(
         split_path: *mut ::std::os::raw::c_char,
         maxlen: usize,
@@ -3051,7 +3051,7 @@ unsafe extern "C" {
 unsafe extern "C" {
     /** @details Extract the path prefix from the split_path if and only if the split_no and split_count match.
           llama_split_prefix(split_prefix, 64, "/models/ggml-model-q4_0-00002-of-00004.gguf", 2, 4) => split_prefix = "/models/ggml-model-q4_0"*/
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_split_prefix"]
+    #[link_name = "\u{1}trifold_llama_llama_split_prefix"]
     pub fn llama_split_prefix(
         split_prefix: *mut ::std::os::raw::c_char,
         maxlen: usize,
@@ -3061,18 +3061,18 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_print_system_info"]
+    #[link_name = "\u{1}trifold_llama_llama_print_system_info"]
     pub fn llama_print_system_info() -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_log_get"]
+    #[link_name = "\u{1}trifold_llama_llama_log_get"]
     pub fn llama_log_get(
         log_callback: *mut ggml_log_callback,
         user_data: *mut *mut ::std::os::raw::c_void,
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_log_set"]
+    #[link_name = "\u{1}trifold_llama_llama_log_set"]
     pub fn llama_log_set(
         log_callback: ggml_log_callback,
         user_data: *mut ::std::os::raw::c_void,
@@ -3141,27 +3141,27 @@ const _: () = {
     ][::std::mem::offset_of!(llama_perf_sampler_data, n_sample) - 8usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_perf_context"]
+    #[link_name = "\u{1}trifold_llama_llama_perf_context"]
     pub fn llama_perf_context(ctx: *const llama_context) -> llama_perf_context_data;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_perf_context_print"]
+    #[link_name = "\u{1}trifold_llama_llama_perf_context_print"]
     pub fn llama_perf_context_print(ctx: *const llama_context);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_perf_context_reset"]
+    #[link_name = "\u{1}trifold_llama_llama_perf_context_reset"]
     pub fn llama_perf_context_reset(ctx: *mut llama_context);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_perf_sampler"]
+    #[link_name = "\u{1}trifold_llama_llama_perf_sampler"]
     pub fn llama_perf_sampler(chain: *const llama_sampler) -> llama_perf_sampler_data;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_perf_sampler_print"]
+    #[link_name = "\u{1}trifold_llama_llama_perf_sampler_print"]
     pub fn llama_perf_sampler_print(chain: *const llama_sampler);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_perf_sampler_reset"]
+    #[link_name = "\u{1}trifold_llama_llama_perf_sampler_reset"]
     pub fn llama_perf_sampler_reset(chain: *mut llama_sampler);
 }
 pub type llama_opt_param_filter = ::std::option::Option<
@@ -3171,7 +3171,7 @@ pub type llama_opt_param_filter = ::std::option::Option<
     ) -> bool,
 >;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_opt_param_filter_all"]
+    #[link_name = "\u{1}trifold_llama_llama_opt_param_filter_all"]
     pub fn llama_opt_param_filter_all(
         tensor: *const ggml_tensor,
         userdata: *mut ::std::os::raw::c_void,
@@ -3213,7 +3213,7 @@ const _: () = {
     ][::std::mem::offset_of!(llama_opt_params, optimizer_type) - 40usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_opt_init"]
+    #[link_name = "\u{1}trifold_llama_llama_opt_init"]
     pub fn llama_opt_init(
         lctx: *mut llama_context,
         model: *mut llama_model,
@@ -3221,7 +3221,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_llama_opt_epoch"]
+    #[link_name = "\u{1}trifold_llama_llama_opt_epoch"]
     pub fn llama_opt_epoch(
         lctx: *mut llama_context,
         dataset: ggml_opt_dataset_t,
@@ -3387,15 +3387,15 @@ const _: () = {
         - 88usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_default_marker"]
+    #[link_name = "\u{1}trifold_llama_mtmd_default_marker"]
     pub fn mtmd_default_marker() -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_context_params_default"]
+    #[link_name = "\u{1}trifold_llama_mtmd_context_params_default"]
     pub fn mtmd_context_params_default() -> mtmd_context_params;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_init_from_file"]
+    #[link_name = "\u{1}trifold_llama_mtmd_init_from_file"]
     pub fn mtmd_init_from_file(
         mmproj_fname: *const ::std::os::raw::c_char,
         text_model: *const llama_model,
@@ -3403,38 +3403,38 @@ unsafe extern "C" {
     ) -> *mut mtmd_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_free"]
+    #[link_name = "\u{1}trifold_llama_mtmd_free"]
     pub fn mtmd_free(ctx: *mut mtmd_context);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_decode_use_non_causal"]
+    #[link_name = "\u{1}trifold_llama_mtmd_decode_use_non_causal"]
     pub fn mtmd_decode_use_non_causal(
         ctx: *const mtmd_context,
         chunk: *const mtmd_input_chunk,
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_decode_use_mrope"]
+    #[link_name = "\u{1}trifold_llama_mtmd_decode_use_mrope"]
     pub fn mtmd_decode_use_mrope(ctx: *const mtmd_context) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_support_vision"]
+    #[link_name = "\u{1}trifold_llama_mtmd_support_vision"]
     pub fn mtmd_support_vision(ctx: *const mtmd_context) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_support_audio"]
+    #[link_name = "\u{1}trifold_llama_mtmd_support_audio"]
     pub fn mtmd_support_audio(ctx: *const mtmd_context) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_get_audio_sample_rate"]
+    #[link_name = "\u{1}trifold_llama_mtmd_get_audio_sample_rate"]
     pub fn mtmd_get_audio_sample_rate(ctx: *const mtmd_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_get_marker"]
+    #[link_name = "\u{1}trifold_llama_mtmd_get_marker"]
     pub fn mtmd_get_marker(ctx: *const mtmd_context) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_bitmap_init"]
+    #[link_name = "\u{1}trifold_llama_mtmd_bitmap_init"]
     pub fn mtmd_bitmap_init(
         nx: u32,
         ny: u32,
@@ -3442,53 +3442,53 @@ unsafe extern "C" {
     ) -> *mut mtmd_bitmap;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_bitmap_init_from_audio"]
+    #[link_name = "\u{1}trifold_llama_mtmd_bitmap_init_from_audio"]
     pub fn mtmd_bitmap_init_from_audio(
         n_samples: usize,
         data: *const f32,
     ) -> *mut mtmd_bitmap;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_bitmap_get_nx"]
+    #[link_name = "\u{1}trifold_llama_mtmd_bitmap_get_nx"]
     pub fn mtmd_bitmap_get_nx(bitmap: *const mtmd_bitmap) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_bitmap_get_ny"]
+    #[link_name = "\u{1}trifold_llama_mtmd_bitmap_get_ny"]
     pub fn mtmd_bitmap_get_ny(bitmap: *const mtmd_bitmap) -> u32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_bitmap_get_data"]
+    #[link_name = "\u{1}trifold_llama_mtmd_bitmap_get_data"]
     pub fn mtmd_bitmap_get_data(
         bitmap: *const mtmd_bitmap,
     ) -> *const ::std::os::raw::c_uchar;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_bitmap_get_n_bytes"]
+    #[link_name = "\u{1}trifold_llama_mtmd_bitmap_get_n_bytes"]
     pub fn mtmd_bitmap_get_n_bytes(bitmap: *const mtmd_bitmap) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_bitmap_is_audio"]
+    #[link_name = "\u{1}trifold_llama_mtmd_bitmap_is_audio"]
     pub fn mtmd_bitmap_is_audio(bitmap: *const mtmd_bitmap) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_bitmap_free"]
+    #[link_name = "\u{1}trifold_llama_mtmd_bitmap_free"]
     pub fn mtmd_bitmap_free(bitmap: *mut mtmd_bitmap);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_bitmap_get_id"]
+    #[link_name = "\u{1}trifold_llama_mtmd_bitmap_get_id"]
     pub fn mtmd_bitmap_get_id(
         bitmap: *const mtmd_bitmap,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_bitmap_set_id"]
+    #[link_name = "\u{1}trifold_llama_mtmd_bitmap_set_id"]
     pub fn mtmd_bitmap_set_id(
         bitmap: *mut mtmd_bitmap,
         id: *const ::std::os::raw::c_char,
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_bitmap_set_mergeable"]
+    #[link_name = "\u{1}trifold_llama_mtmd_bitmap_set_mergeable"]
     pub fn mtmd_bitmap_set_mergeable(bitmap: *mut mtmd_bitmap, mergeable: bool);
 }
 pub type mtmd_bitmap_lazy_callback = ::std::option::Option<
@@ -3500,7 +3500,7 @@ pub type mtmd_bitmap_lazy_callback = ::std::option::Option<
     ) -> ::std::os::raw::c_int,
 >;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_bitmap_init_lazy"]
+    #[link_name = "\u{1}trifold_llama_mtmd_bitmap_init_lazy"]
     pub fn mtmd_bitmap_init_lazy(
         ctx: *const mtmd_context,
         id: *const ::std::os::raw::c_char,
@@ -3509,75 +3509,75 @@ unsafe extern "C" {
     ) -> *mut mtmd_bitmap;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunks_init"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunks_init"]
     pub fn mtmd_input_chunks_init() -> *mut mtmd_input_chunks;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunks_size"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunks_size"]
     pub fn mtmd_input_chunks_size(chunks: *const mtmd_input_chunks) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunks_get"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunks_get"]
     pub fn mtmd_input_chunks_get(
         chunks: *const mtmd_input_chunks,
         idx: usize,
     ) -> *const mtmd_input_chunk;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunks_free"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunks_free"]
     pub fn mtmd_input_chunks_free(chunks: *mut mtmd_input_chunks);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunk_get_type"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunk_get_type"]
     pub fn mtmd_input_chunk_get_type(
         chunk: *const mtmd_input_chunk,
     ) -> mtmd_input_chunk_type;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunk_get_tokens_text"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunk_get_tokens_text"]
     pub fn mtmd_input_chunk_get_tokens_text(
         chunk: *const mtmd_input_chunk,
         n_tokens_output: *mut usize,
     ) -> *const llama_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunk_get_tokens_image"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunk_get_tokens_image"]
     pub fn mtmd_input_chunk_get_tokens_image(
         chunk: *const mtmd_input_chunk,
     ) -> *const mtmd_image_tokens;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunk_get_n_tokens"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunk_get_n_tokens"]
     pub fn mtmd_input_chunk_get_n_tokens(chunk: *const mtmd_input_chunk) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunk_get_id"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunk_get_id"]
     pub fn mtmd_input_chunk_get_id(
         chunk: *const mtmd_input_chunk,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunk_get_n_pos"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunk_get_n_pos"]
     pub fn mtmd_input_chunk_get_n_pos(chunk: *const mtmd_input_chunk) -> llama_pos;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunk_copy"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunk_copy"]
     pub fn mtmd_input_chunk_copy(
         chunk: *const mtmd_input_chunk,
     ) -> *mut mtmd_input_chunk;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunk_free"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunk_free"]
     pub fn mtmd_input_chunk_free(chunk: *mut mtmd_input_chunk);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunk_get_placeholder"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunk_get_placeholder"]
     pub fn mtmd_input_chunk_get_placeholder(
         chunk: *const mtmd_input_chunk,
     ) -> *mut mtmd_input_chunk;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunk_save"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunk_save"]
     pub fn mtmd_input_chunk_save(
         chunk: *const mtmd_input_chunk,
         out_buf: *mut ::std::os::raw::c_char,
@@ -3586,36 +3586,36 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_input_chunk_load"]
+    #[link_name = "\u{1}trifold_llama_mtmd_input_chunk_load"]
     pub fn mtmd_input_chunk_load(
         buf: *const ::std::os::raw::c_char,
         len: usize,
     ) -> *mut mtmd_input_chunk;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_image_tokens_get_n_tokens"]
+    #[link_name = "\u{1}trifold_llama_mtmd_image_tokens_get_n_tokens"]
     pub fn mtmd_image_tokens_get_n_tokens(
         image_tokens: *const mtmd_image_tokens,
     ) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_image_tokens_get_id"]
+    #[link_name = "\u{1}trifold_llama_mtmd_image_tokens_get_id"]
     pub fn mtmd_image_tokens_get_id(
         image_tokens: *const mtmd_image_tokens,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_image_tokens_get_n_pos"]
+    #[link_name = "\u{1}trifold_llama_mtmd_image_tokens_get_n_pos"]
     pub fn mtmd_image_tokens_get_n_pos(
         image_tokens: *const mtmd_image_tokens,
     ) -> llama_pos;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_image_tokens_get_nx"]
+    #[link_name = "\u{1}trifold_llama_mtmd_image_tokens_get_nx"]
     pub fn mtmd_image_tokens_get_nx(image_tokens: *const mtmd_image_tokens) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_image_tokens_get_ny"]
+    #[link_name = "\u{1}trifold_llama_mtmd_image_tokens_get_ny"]
     pub fn mtmd_image_tokens_get_ny(image_tokens: *const mtmd_image_tokens) -> usize;
 }
 #[repr(C)]
@@ -3646,7 +3646,7 @@ const _: () = {
     ][::std::mem::offset_of!(mtmd_decoder_pos, z) - 12usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_image_tokens_get_decoder_pos"]
+    #[link_name = "\u{1}trifold_llama_mtmd_image_tokens_get_decoder_pos"]
     pub fn mtmd_image_tokens_get_decoder_pos(
         image_tokens: *const mtmd_image_tokens,
         pos_0: llama_pos,
@@ -3654,7 +3654,7 @@ unsafe extern "C" {
     ) -> mtmd_decoder_pos;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_tokenize"]
+    #[link_name = "\u{1}trifold_llama_mtmd_tokenize"]
     pub fn mtmd_tokenize(
         ctx: *const mtmd_context,
         output: *mut mtmd_input_chunks,
@@ -3664,7 +3664,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_tokenize_from_parts"]
+    #[link_name = "\u{1}trifold_llama_mtmd_tokenize_from_parts"]
     pub fn mtmd_tokenize_from_parts(
         ctx: *const mtmd_context,
         output: *mut mtmd_input_chunks,
@@ -3674,51 +3674,51 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_encode"]
+    #[link_name = "\u{1}trifold_llama_mtmd_encode"]
     pub fn mtmd_encode(
         ctx: *mut mtmd_context,
         image_tokens: *const mtmd_image_tokens,
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_encode_chunk"]
+    #[link_name = "\u{1}trifold_llama_mtmd_encode_chunk"]
     pub fn mtmd_encode_chunk(
         ctx: *mut mtmd_context,
         chunk: *const mtmd_input_chunk,
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_get_output_embd"]
+    #[link_name = "\u{1}trifold_llama_mtmd_get_output_embd"]
     pub fn mtmd_get_output_embd(ctx: *mut mtmd_context) -> *mut f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_batch_init"]
+    #[link_name = "\u{1}trifold_llama_mtmd_batch_init"]
     pub fn mtmd_batch_init(ctx: *mut mtmd_context) -> *mut mtmd_batch;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_batch_free"]
+    #[link_name = "\u{1}trifold_llama_mtmd_batch_free"]
     pub fn mtmd_batch_free(batch: *mut mtmd_batch);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_batch_add_chunk"]
+    #[link_name = "\u{1}trifold_llama_mtmd_batch_add_chunk"]
     pub fn mtmd_batch_add_chunk(
         batch: *mut mtmd_batch,
         chunk: *const mtmd_input_chunk,
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_batch_encode"]
+    #[link_name = "\u{1}trifold_llama_mtmd_batch_encode"]
     pub fn mtmd_batch_encode(batch: *mut mtmd_batch) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_batch_get_output_embd"]
+    #[link_name = "\u{1}trifold_llama_mtmd_batch_get_output_embd"]
     pub fn mtmd_batch_get_output_embd(
         batch: *mut mtmd_batch,
         chunk: *const mtmd_input_chunk,
     ) -> *mut f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_log_set"]
+    #[link_name = "\u{1}trifold_llama_mtmd_log_set"]
     pub fn mtmd_log_set(
         log_callback: ggml_log_callback,
         user_data: *mut ::std::os::raw::c_void,
@@ -3742,7 +3742,7 @@ const _: () = {
     ][::std::mem::offset_of!(mtmd_caps, inp_audio) - 1usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_get_cap_from_file"]
+    #[link_name = "\u{1}trifold_llama_mtmd_get_cap_from_file"]
     pub fn mtmd_get_cap_from_file(
         mmproj_fname: *const ::std::os::raw::c_char,
     ) -> mtmd_caps;
@@ -3777,7 +3777,7 @@ const _: () = {
     ][::std::mem::offset_of!(mtmd_gen_audio_info, model_variant) - 8usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_gen_audio_get_info"]
+    #[link_name = "\u{1}trifold_llama_mtmd_gen_audio_get_info"]
     pub fn mtmd_gen_audio_get_info(ctx: *const mtmd_context) -> mtmd_gen_audio_info;
 }
 pub const MTMD_GEN_PROCESS_TYPE_GEN_CODE: mtmd_gen_process_type = 0;
@@ -3894,11 +3894,11 @@ const _: () = {
     ][::std::mem::offset_of!(mtmd_gen_out, state_size) - 72usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_gen_inp_default"]
+    #[link_name = "\u{1}trifold_llama_mtmd_gen_inp_default"]
     pub fn mtmd_gen_inp_default(ctx: *const mtmd_context) -> mtmd_gen_inp;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_gen_audio_process"]
+    #[link_name = "\u{1}trifold_llama_mtmd_gen_audio_process"]
     pub fn mtmd_gen_audio_process(
         ctx: *mut mtmd_context,
         inp: *const mtmd_gen_inp,
@@ -3906,7 +3906,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_test_create_input_chunks"]
+    #[link_name = "\u{1}trifold_llama_mtmd_test_create_input_chunks"]
     pub fn mtmd_test_create_input_chunks() -> *mut mtmd_input_chunks;
 }
 #[repr(C)]
@@ -3941,7 +3941,7 @@ const _: () = {
         - 16usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_video_init_params_default"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_video_init_params_default"]
     pub fn mtmd_helper_video_init_params_default() -> mtmd_helper_video_init_params;
 }
 #[repr(C)]
@@ -3962,18 +3962,18 @@ const _: () = {
     ][::std::mem::offset_of!(mtmd_helper_init_opt, video_params) - 0usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_init_opt_default"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_init_opt_default"]
     pub fn mtmd_helper_init_opt_default() -> mtmd_helper_init_opt;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_log_set"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_log_set"]
     pub fn mtmd_helper_log_set(
         log_callback: ggml_log_callback,
         user_data: *mut ::std::os::raw::c_void,
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_support_video"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_support_video"]
     pub fn mtmd_helper_support_video(ctx: *const mtmd_context) -> bool;
 }
 #[repr(C)]
@@ -3998,7 +3998,7 @@ const _: () = {
     ][::std::mem::offset_of!(mtmd_helper_bitmap_wrapper, video_ctx) - 8usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_bitmap_init_from_file"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_bitmap_init_from_file"]
     pub fn mtmd_helper_bitmap_init_from_file(
         ctx: *const mtmd_context,
         fname: *const ::std::os::raw::c_char,
@@ -4007,7 +4007,7 @@ unsafe extern "C" {
     ) -> mtmd_helper_bitmap_wrapper;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_bitmap_init_from_buf"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_bitmap_init_from_buf"]
     pub fn mtmd_helper_bitmap_init_from_buf(
         ctx: *const mtmd_context,
         buf: *const ::std::os::raw::c_uchar,
@@ -4017,15 +4017,15 @@ unsafe extern "C" {
     ) -> mtmd_helper_bitmap_wrapper;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_get_n_tokens"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_get_n_tokens"]
     pub fn mtmd_helper_get_n_tokens(chunks: *const mtmd_input_chunks) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_get_n_pos"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_get_n_pos"]
     pub fn mtmd_helper_get_n_pos(chunks: *const mtmd_input_chunks) -> llama_pos;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_image_get_decoder_pos"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_image_get_decoder_pos"]
     pub fn mtmd_helper_image_get_decoder_pos(
         image: *const mtmd_image_tokens,
         pos_0: llama_pos,
@@ -4033,7 +4033,7 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_eval_chunks"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_eval_chunks"]
     pub fn mtmd_helper_eval_chunks(
         ctx: *mut mtmd_context,
         lctx: *mut llama_context,
@@ -4046,7 +4046,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_eval_chunk_single"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_eval_chunk_single"]
     pub fn mtmd_helper_eval_chunk_single(
         ctx: *mut mtmd_context,
         lctx: *mut llama_context,
@@ -4102,7 +4102,7 @@ pub type mtmd_helper_post_decode_callback = ::std::option::Option<
     ) -> i32,
 >;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_decode_image_chunk"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_decode_image_chunk"]
     pub fn mtmd_helper_decode_image_chunk(
         ctx: *mut mtmd_context,
         lctx: *mut llama_context,
@@ -4146,7 +4146,7 @@ const _: () = {
     ][::std::mem::offset_of!(mtmd_helper_video_info, n_frames) - 12usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_video_init"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_video_init"]
     pub fn mtmd_helper_video_init(
         mctx: *const mtmd_context,
         path: *const ::std::os::raw::c_char,
@@ -4154,7 +4154,7 @@ unsafe extern "C" {
     ) -> *mut mtmd_helper_video;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_video_init_from_buf"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_video_init_from_buf"]
     pub fn mtmd_helper_video_init_from_buf(
         mctx: *const mtmd_context,
         buf: *const ::std::os::raw::c_uchar,
@@ -4163,17 +4163,17 @@ unsafe extern "C" {
     ) -> *mut mtmd_helper_video;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_video_free"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_video_free"]
     pub fn mtmd_helper_video_free(ctx: *mut mtmd_helper_video);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_video_get_info"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_video_get_info"]
     pub fn mtmd_helper_video_get_info(
         ctx: *const mtmd_helper_video,
     ) -> mtmd_helper_video_info;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_video_read_next"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_video_read_next"]
     pub fn mtmd_helper_video_read_next(
         ctx: *mut mtmd_helper_video,
         out_bitmap: *mut *mut mtmd_bitmap,
@@ -4181,7 +4181,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_model_can_chat"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_model_can_chat"]
     pub fn mtmd_helper_model_can_chat(
         lctx: *const llama_context,
         mctx: *const mtmd_context,
@@ -4245,36 +4245,36 @@ const _: () = {
     ][::std::mem::offset_of!(mtmd_helper_gen_audio_inp, out_type) - 52usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_gen_audio_init"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_gen_audio_init"]
     pub fn mtmd_helper_gen_audio_init(
         lctx: *mut llama_context,
         mctx: *mut mtmd_context,
     ) -> *mut mtmd_helper_gen_audio;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_gen_audio_free"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_gen_audio_free"]
     pub fn mtmd_helper_gen_audio_free(ctx: *mut mtmd_helper_gen_audio);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_gen_audio_reset"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_gen_audio_reset"]
     pub fn mtmd_helper_gen_audio_reset(ctx: *mut mtmd_helper_gen_audio);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_gen_audio_set_input"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_gen_audio_set_input"]
     pub fn mtmd_helper_gen_audio_set_input(
         ctx: *mut mtmd_helper_gen_audio,
         inp: *const mtmd_helper_gen_audio_inp,
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_gen_audio_step_prompt"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_gen_audio_step_prompt"]
     pub fn mtmd_helper_gen_audio_step_prompt(
         ctx: *mut mtmd_helper_gen_audio,
         n_batch: i32,
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_gen_audio_step_gen"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_gen_audio_step_gen"]
     pub fn mtmd_helper_gen_audio_step_gen(
         ctx: *mut mtmd_helper_gen_audio,
         sampled: llama_token,
@@ -4284,7 +4284,7 @@ unsafe extern "C" {
     ) -> i32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_llama_mtmd_helper_gen_audio_get_output"]
+    #[link_name = "\u{1}trifold_llama_mtmd_helper_gen_audio_get_output"]
     pub fn mtmd_helper_gen_audio_get_output(
         ctx: *mut mtmd_helper_gen_audio,
         out_sample_rate: *mut i32,

@@ -19,11 +19,11 @@ pub type ggml_abort_callback = ::std::option::Option<
     unsafe extern "C" fn(data: *mut ::std::os::raw::c_void) -> bool,
 >;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_version"]
+    #[link_name = "\u{1}trifold_whisper_ggml_version"]
     pub fn ggml_version() -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_commit"]
+    #[link_name = "\u{1}trifold_whisper_ggml_commit"]
     pub fn ggml_commit() -> *const ::std::os::raw::c_char;
 }
 pub type ggml_log_callback = ::std::option::Option<
@@ -46,19 +46,19 @@ pub struct ggml_backend_device {
 }
 pub type ggml_backend_dev_t = *mut ggml_backend_device;
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_dev_name"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_dev_name"]
     pub fn ggml_backend_dev_name(
         device: ggml_backend_dev_t,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_dev_description"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_dev_description"]
     pub fn ggml_backend_dev_description(
         device: ggml_backend_dev_t,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_dev_memory"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_dev_memory"]
     pub fn ggml_backend_dev_memory(
         device: ggml_backend_dev_t,
         free: *mut usize,
@@ -66,60 +66,60 @@ unsafe extern "C" {
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_reg_name"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_reg_name"]
     pub fn ggml_backend_reg_name(
         reg: ggml_backend_reg_t,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_reg_dev_count"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_reg_dev_count"]
     pub fn ggml_backend_reg_dev_count(reg: ggml_backend_reg_t) -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_reg_dev_get"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_reg_dev_get"]
     pub fn ggml_backend_reg_dev_get(
         reg: ggml_backend_reg_t,
         index: usize,
     ) -> ggml_backend_dev_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_register"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_register"]
     pub fn ggml_backend_register(reg: ggml_backend_reg_t);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_reg_count"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_reg_count"]
     pub fn ggml_backend_reg_count() -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_reg_get"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_reg_get"]
     pub fn ggml_backend_reg_get(index: usize) -> ggml_backend_reg_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_reg_by_name"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_reg_by_name"]
     pub fn ggml_backend_reg_by_name(
         name: *const ::std::os::raw::c_char,
     ) -> ggml_backend_reg_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_dev_count"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_dev_count"]
     pub fn ggml_backend_dev_count() -> usize;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_dev_get"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_dev_get"]
     pub fn ggml_backend_dev_get(index: usize) -> ggml_backend_dev_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_dev_by_name"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_dev_by_name"]
     pub fn ggml_backend_dev_by_name(
         name: *const ::std::os::raw::c_char,
     ) -> ggml_backend_dev_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_load"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_load"]
     pub fn ggml_backend_load(path: *const ::std::os::raw::c_char) -> ggml_backend_reg_t;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_ggml_backend_unload"]
+    #[link_name = "\u{1}trifold_whisper_ggml_backend_unload"]
     pub fn ggml_backend_unload(reg: ggml_backend_reg_t);
 }
 #[repr(C)]
@@ -389,18 +389,18 @@ const _: () = {
     ][::std::mem::offset_of!(whisper_vad_params, samples_overlap) - 20usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_version"]
+    #[link_name = "\u{1}trifold_whisper_whisper_version"]
     pub fn whisper_version() -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_init_from_file_with_params"]
+    #[link_name = "\u{1}trifold_whisper_whisper_init_from_file_with_params"]
     pub fn whisper_init_from_file_with_params(
         path_model: *const ::std::os::raw::c_char,
         params: whisper_context_params,
     ) -> *mut whisper_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_init_from_buffer_with_params"]
+    #[link_name = "\u{1}trifold_whisper_whisper_init_from_buffer_with_params"]
     pub fn whisper_init_from_buffer_with_params(
         buffer: *mut ::std::os::raw::c_void,
         buffer_size: usize,
@@ -408,21 +408,21 @@ unsafe extern "C" {
     ) -> *mut whisper_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_init_with_params"]
+    #[link_name = "\u{1}trifold_whisper_whisper_init_with_params"]
     pub fn whisper_init_with_params(
         loader: *mut whisper_model_loader,
         params: whisper_context_params,
     ) -> *mut whisper_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_init_from_file_with_params_no_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_init_from_file_with_params_no_state"]
     pub fn whisper_init_from_file_with_params_no_state(
         path_model: *const ::std::os::raw::c_char,
         params: whisper_context_params,
     ) -> *mut whisper_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_init_from_buffer_with_params_no_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_init_from_buffer_with_params_no_state"]
     pub fn whisper_init_from_buffer_with_params_no_state(
         buffer: *mut ::std::os::raw::c_void,
         buffer_size: usize,
@@ -430,54 +430,54 @@ unsafe extern "C" {
     ) -> *mut whisper_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_init_with_params_no_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_init_with_params_no_state"]
     pub fn whisper_init_with_params_no_state(
         loader: *mut whisper_model_loader,
         params: whisper_context_params,
     ) -> *mut whisper_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_init_from_file"]
+    #[link_name = "\u{1}trifold_whisper_whisper_init_from_file"]
     pub fn whisper_init_from_file(
         path_model: *const ::std::os::raw::c_char,
     ) -> *mut whisper_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_init_from_buffer"]
+    #[link_name = "\u{1}trifold_whisper_whisper_init_from_buffer"]
     pub fn whisper_init_from_buffer(
         buffer: *mut ::std::os::raw::c_void,
         buffer_size: usize,
     ) -> *mut whisper_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_init"]
+    #[link_name = "\u{1}trifold_whisper_whisper_init"]
     pub fn whisper_init(loader: *mut whisper_model_loader) -> *mut whisper_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_init_from_file_no_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_init_from_file_no_state"]
     pub fn whisper_init_from_file_no_state(
         path_model: *const ::std::os::raw::c_char,
     ) -> *mut whisper_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_init_from_buffer_no_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_init_from_buffer_no_state"]
     pub fn whisper_init_from_buffer_no_state(
         buffer: *mut ::std::os::raw::c_void,
         buffer_size: usize,
     ) -> *mut whisper_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_init_no_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_init_no_state"]
     pub fn whisper_init_no_state(
         loader: *mut whisper_model_loader,
     ) -> *mut whisper_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_init_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_init_state"]
     pub fn whisper_init_state(ctx: *mut whisper_context) -> *mut whisper_state;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_ctx_init_openvino_encoder_with_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_ctx_init_openvino_encoder_with_state"]
     pub fn whisper_ctx_init_openvino_encoder_with_state(
         ctx: *mut whisper_context,
         state: *mut whisper_state,
@@ -487,7 +487,7 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_ctx_init_openvino_encoder"]
+    #[link_name = "\u{1}trifold_whisper_whisper_ctx_init_openvino_encoder"]
     pub fn whisper_ctx_init_openvino_encoder(
         ctx: *mut whisper_context,
         model_path: *const ::std::os::raw::c_char,
@@ -496,23 +496,23 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_free"]
+    #[link_name = "\u{1}trifold_whisper_whisper_free"]
     pub fn whisper_free(ctx: *mut whisper_context);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_free_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_free_state"]
     pub fn whisper_free_state(state: *mut whisper_state);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_free_params"]
+    #[link_name = "\u{1}trifold_whisper_whisper_free_params"]
     pub fn whisper_free_params(params: *mut whisper_full_params);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_free_context_params"]
+    #[link_name = "\u{1}trifold_whisper_whisper_free_context_params"]
     pub fn whisper_free_context_params(params: *mut whisper_context_params);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_pcm_to_mel"]
+    #[link_name = "\u{1}trifold_whisper_whisper_pcm_to_mel"]
     pub fn whisper_pcm_to_mel(
         ctx: *mut whisper_context,
         samples: *const f32,
@@ -521,7 +521,7 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_pcm_to_mel_with_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_pcm_to_mel_with_state"]
     pub fn whisper_pcm_to_mel_with_state(
         ctx: *mut whisper_context,
         state: *mut whisper_state,
@@ -531,7 +531,7 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_set_mel"]
+    #[link_name = "\u{1}trifold_whisper_whisper_set_mel"]
     pub fn whisper_set_mel(
         ctx: *mut whisper_context,
         data: *const f32,
@@ -540,7 +540,7 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_set_mel_with_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_set_mel_with_state"]
     pub fn whisper_set_mel_with_state(
         ctx: *mut whisper_context,
         state: *mut whisper_state,
@@ -550,7 +550,7 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_encode"]
+    #[link_name = "\u{1}trifold_whisper_whisper_encode"]
     pub fn whisper_encode(
         ctx: *mut whisper_context,
         offset: ::std::os::raw::c_int,
@@ -558,7 +558,7 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_encode_with_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_encode_with_state"]
     pub fn whisper_encode_with_state(
         ctx: *mut whisper_context,
         state: *mut whisper_state,
@@ -567,7 +567,7 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_decode"]
+    #[link_name = "\u{1}trifold_whisper_whisper_decode"]
     pub fn whisper_decode(
         ctx: *mut whisper_context,
         tokens: *const whisper_token,
@@ -577,7 +577,7 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_decode_with_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_decode_with_state"]
     pub fn whisper_decode_with_state(
         ctx: *mut whisper_context,
         state: *mut whisper_state,
@@ -588,7 +588,7 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_tokenize"]
+    #[link_name = "\u{1}trifold_whisper_whisper_tokenize"]
     pub fn whisper_tokenize(
         ctx: *mut whisper_context,
         text: *const ::std::os::raw::c_char,
@@ -597,32 +597,32 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_token_count"]
+    #[link_name = "\u{1}trifold_whisper_whisper_token_count"]
     pub fn whisper_token_count(
         ctx: *mut whisper_context,
         text: *const ::std::os::raw::c_char,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_lang_max_id"]
+    #[link_name = "\u{1}trifold_whisper_whisper_lang_max_id"]
     pub fn whisper_lang_max_id() -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_lang_id"]
+    #[link_name = "\u{1}trifold_whisper_whisper_lang_id"]
     pub fn whisper_lang_id(lang: *const ::std::os::raw::c_char) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_lang_str"]
+    #[link_name = "\u{1}trifold_whisper_whisper_lang_str"]
     pub fn whisper_lang_str(id: ::std::os::raw::c_int) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_lang_str_full"]
+    #[link_name = "\u{1}trifold_whisper_whisper_lang_str_full"]
     pub fn whisper_lang_str_full(
         id: ::std::os::raw::c_int,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_lang_auto_detect"]
+    #[link_name = "\u{1}trifold_whisper_whisper_lang_auto_detect"]
     pub fn whisper_lang_auto_detect(
         ctx: *mut whisper_context,
         offset_ms: ::std::os::raw::c_int,
@@ -631,7 +631,7 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_lang_auto_detect_with_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_lang_auto_detect_with_state"]
     pub fn whisper_lang_auto_detect_with_state(
         ctx: *mut whisper_context,
         state: *mut whisper_state,
@@ -641,149 +641,149 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_n_len"]
+    #[link_name = "\u{1}trifold_whisper_whisper_n_len"]
     pub fn whisper_n_len(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_n_len_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_n_len_from_state"]
     pub fn whisper_n_len_from_state(state: *mut whisper_state) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_n_vocab"]
+    #[link_name = "\u{1}trifold_whisper_whisper_n_vocab"]
     pub fn whisper_n_vocab(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_n_text_ctx"]
+    #[link_name = "\u{1}trifold_whisper_whisper_n_text_ctx"]
     pub fn whisper_n_text_ctx(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_n_audio_ctx"]
+    #[link_name = "\u{1}trifold_whisper_whisper_n_audio_ctx"]
     pub fn whisper_n_audio_ctx(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_is_multilingual"]
+    #[link_name = "\u{1}trifold_whisper_whisper_is_multilingual"]
     pub fn whisper_is_multilingual(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_model_n_vocab"]
+    #[link_name = "\u{1}trifold_whisper_whisper_model_n_vocab"]
     pub fn whisper_model_n_vocab(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_model_n_audio_ctx"]
+    #[link_name = "\u{1}trifold_whisper_whisper_model_n_audio_ctx"]
     pub fn whisper_model_n_audio_ctx(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_model_n_audio_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_model_n_audio_state"]
     pub fn whisper_model_n_audio_state(
         ctx: *mut whisper_context,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_model_n_audio_head"]
+    #[link_name = "\u{1}trifold_whisper_whisper_model_n_audio_head"]
     pub fn whisper_model_n_audio_head(
         ctx: *mut whisper_context,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_model_n_audio_layer"]
+    #[link_name = "\u{1}trifold_whisper_whisper_model_n_audio_layer"]
     pub fn whisper_model_n_audio_layer(
         ctx: *mut whisper_context,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_model_n_text_ctx"]
+    #[link_name = "\u{1}trifold_whisper_whisper_model_n_text_ctx"]
     pub fn whisper_model_n_text_ctx(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_model_n_text_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_model_n_text_state"]
     pub fn whisper_model_n_text_state(
         ctx: *mut whisper_context,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_model_n_text_head"]
+    #[link_name = "\u{1}trifold_whisper_whisper_model_n_text_head"]
     pub fn whisper_model_n_text_head(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_model_n_text_layer"]
+    #[link_name = "\u{1}trifold_whisper_whisper_model_n_text_layer"]
     pub fn whisper_model_n_text_layer(
         ctx: *mut whisper_context,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_model_n_mels"]
+    #[link_name = "\u{1}trifold_whisper_whisper_model_n_mels"]
     pub fn whisper_model_n_mels(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_model_ftype"]
+    #[link_name = "\u{1}trifold_whisper_whisper_model_ftype"]
     pub fn whisper_model_ftype(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_model_type"]
+    #[link_name = "\u{1}trifold_whisper_whisper_model_type"]
     pub fn whisper_model_type(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_get_logits"]
+    #[link_name = "\u{1}trifold_whisper_whisper_get_logits"]
     pub fn whisper_get_logits(ctx: *mut whisper_context) -> *mut f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_get_logits_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_get_logits_from_state"]
     pub fn whisper_get_logits_from_state(state: *mut whisper_state) -> *mut f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_token_to_str"]
+    #[link_name = "\u{1}trifold_whisper_whisper_token_to_str"]
     pub fn whisper_token_to_str(
         ctx: *mut whisper_context,
         token: whisper_token,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_model_type_readable"]
+    #[link_name = "\u{1}trifold_whisper_whisper_model_type_readable"]
     pub fn whisper_model_type_readable(
         ctx: *mut whisper_context,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_token_eot"]
+    #[link_name = "\u{1}trifold_whisper_whisper_token_eot"]
     pub fn whisper_token_eot(ctx: *mut whisper_context) -> whisper_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_token_sot"]
+    #[link_name = "\u{1}trifold_whisper_whisper_token_sot"]
     pub fn whisper_token_sot(ctx: *mut whisper_context) -> whisper_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_token_solm"]
+    #[link_name = "\u{1}trifold_whisper_whisper_token_solm"]
     pub fn whisper_token_solm(ctx: *mut whisper_context) -> whisper_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_token_prev"]
+    #[link_name = "\u{1}trifold_whisper_whisper_token_prev"]
     pub fn whisper_token_prev(ctx: *mut whisper_context) -> whisper_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_token_nosp"]
+    #[link_name = "\u{1}trifold_whisper_whisper_token_nosp"]
     pub fn whisper_token_nosp(ctx: *mut whisper_context) -> whisper_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_token_not"]
+    #[link_name = "\u{1}trifold_whisper_whisper_token_not"]
     pub fn whisper_token_not(ctx: *mut whisper_context) -> whisper_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_token_beg"]
+    #[link_name = "\u{1}trifold_whisper_whisper_token_beg"]
     pub fn whisper_token_beg(ctx: *mut whisper_context) -> whisper_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_token_lang"]
+    #[link_name = "\u{1}trifold_whisper_whisper_token_lang"]
     pub fn whisper_token_lang(
         ctx: *mut whisper_context,
         lang_id: ::std::os::raw::c_int,
     ) -> whisper_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_token_translate"]
+    #[link_name = "\u{1}trifold_whisper_whisper_token_translate"]
     pub fn whisper_token_translate(ctx: *mut whisper_context) -> whisper_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_token_transcribe"]
+    #[link_name = "\u{1}trifold_whisper_whisper_token_transcribe"]
     pub fn whisper_token_transcribe(ctx: *mut whisper_context) -> whisper_token;
 }
 #[repr(C)]
@@ -816,19 +816,19 @@ const _: () = {
     ][::std::mem::offset_of!(whisper_timings, prompt_ms) - 16usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_get_timings"]
+    #[link_name = "\u{1}trifold_whisper_whisper_get_timings"]
     pub fn whisper_get_timings(ctx: *mut whisper_context) -> *mut whisper_timings;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_print_timings"]
+    #[link_name = "\u{1}trifold_whisper_whisper_print_timings"]
     pub fn whisper_print_timings(ctx: *mut whisper_context);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_reset_timings"]
+    #[link_name = "\u{1}trifold_whisper_whisper_reset_timings"]
     pub fn whisper_reset_timings(ctx: *mut whisper_context);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_print_system_info"]
+    #[link_name = "\u{1}trifold_whisper_whisper_print_system_info"]
     pub fn whisper_print_system_info() -> *const ::std::os::raw::c_char;
 }
 pub const WHISPER_SAMPLING_GREEDY: whisper_sampling_strategy = 0;
@@ -1151,27 +1151,27 @@ const _: () = {
     ][::std::mem::offset_of!(whisper_full_params, vad_params) - 280usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_context_default_params_by_ref"]
+    #[link_name = "\u{1}trifold_whisper_whisper_context_default_params_by_ref"]
     pub fn whisper_context_default_params_by_ref() -> *mut whisper_context_params;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_context_default_params"]
+    #[link_name = "\u{1}trifold_whisper_whisper_context_default_params"]
     pub fn whisper_context_default_params() -> whisper_context_params;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_default_params_by_ref"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_default_params_by_ref"]
     pub fn whisper_full_default_params_by_ref(
         strategy: whisper_sampling_strategy,
     ) -> *mut whisper_full_params;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_default_params"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_default_params"]
     pub fn whisper_full_default_params(
         strategy: whisper_sampling_strategy,
     ) -> whisper_full_params;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full"]
     pub fn whisper_full(
         ctx: *mut whisper_context,
         params: whisper_full_params,
@@ -1180,7 +1180,7 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_with_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_with_state"]
     pub fn whisper_full_with_state(
         ctx: *mut whisper_context,
         state: *mut whisper_state,
@@ -1190,7 +1190,7 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_parallel"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_parallel"]
     pub fn whisper_full_parallel(
         ctx: *mut whisper_context,
         params: whisper_full_params,
@@ -1200,97 +1200,97 @@ unsafe extern "C" {
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_n_segments"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_n_segments"]
     pub fn whisper_full_n_segments(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_n_segments_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_n_segments_from_state"]
     pub fn whisper_full_n_segments_from_state(
         state: *mut whisper_state,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_lang_id"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_lang_id"]
     pub fn whisper_full_lang_id(ctx: *mut whisper_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_lang_id_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_lang_id_from_state"]
     pub fn whisper_full_lang_id_from_state(
         state: *mut whisper_state,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_segment_t0"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_segment_t0"]
     pub fn whisper_full_get_segment_t0(
         ctx: *mut whisper_context,
         i_segment: ::std::os::raw::c_int,
     ) -> i64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_segment_t0_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_segment_t0_from_state"]
     pub fn whisper_full_get_segment_t0_from_state(
         state: *mut whisper_state,
         i_segment: ::std::os::raw::c_int,
     ) -> i64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_segment_t1"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_segment_t1"]
     pub fn whisper_full_get_segment_t1(
         ctx: *mut whisper_context,
         i_segment: ::std::os::raw::c_int,
     ) -> i64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_segment_t1_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_segment_t1_from_state"]
     pub fn whisper_full_get_segment_t1_from_state(
         state: *mut whisper_state,
         i_segment: ::std::os::raw::c_int,
     ) -> i64;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_segment_speaker_turn_next"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_segment_speaker_turn_next"]
     pub fn whisper_full_get_segment_speaker_turn_next(
         ctx: *mut whisper_context,
         i_segment: ::std::os::raw::c_int,
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_segment_speaker_turn_next_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_segment_speaker_turn_next_from_state"]
     pub fn whisper_full_get_segment_speaker_turn_next_from_state(
         state: *mut whisper_state,
         i_segment: ::std::os::raw::c_int,
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_segment_text"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_segment_text"]
     pub fn whisper_full_get_segment_text(
         ctx: *mut whisper_context,
         i_segment: ::std::os::raw::c_int,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_segment_text_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_segment_text_from_state"]
     pub fn whisper_full_get_segment_text_from_state(
         state: *mut whisper_state,
         i_segment: ::std::os::raw::c_int,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_n_tokens"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_n_tokens"]
     pub fn whisper_full_n_tokens(
         ctx: *mut whisper_context,
         i_segment: ::std::os::raw::c_int,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_n_tokens_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_n_tokens_from_state"]
     pub fn whisper_full_n_tokens_from_state(
         state: *mut whisper_state,
         i_segment: ::std::os::raw::c_int,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_token_text"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_token_text"]
     pub fn whisper_full_get_token_text(
         ctx: *mut whisper_context,
         i_segment: ::std::os::raw::c_int,
@@ -1298,7 +1298,7 @@ unsafe extern "C" {
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_token_text_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_token_text_from_state"]
     pub fn whisper_full_get_token_text_from_state(
         ctx: *mut whisper_context,
         state: *mut whisper_state,
@@ -1307,7 +1307,7 @@ unsafe extern "C" {
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_token_id"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_token_id"]
     pub fn whisper_full_get_token_id(
         ctx: *mut whisper_context,
         i_segment: ::std::os::raw::c_int,
@@ -1315,7 +1315,7 @@ unsafe extern "C" {
     ) -> whisper_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_token_id_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_token_id_from_state"]
     pub fn whisper_full_get_token_id_from_state(
         state: *mut whisper_state,
         i_segment: ::std::os::raw::c_int,
@@ -1323,7 +1323,7 @@ unsafe extern "C" {
     ) -> whisper_token;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_token_data"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_token_data"]
     pub fn whisper_full_get_token_data(
         ctx: *mut whisper_context,
         i_segment: ::std::os::raw::c_int,
@@ -1331,7 +1331,7 @@ unsafe extern "C" {
     ) -> whisper_token_data;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_token_data_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_token_data_from_state"]
     pub fn whisper_full_get_token_data_from_state(
         state: *mut whisper_state,
         i_segment: ::std::os::raw::c_int,
@@ -1339,7 +1339,7 @@ unsafe extern "C" {
     ) -> whisper_token_data;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_token_p"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_token_p"]
     pub fn whisper_full_get_token_p(
         ctx: *mut whisper_context,
         i_segment: ::std::os::raw::c_int,
@@ -1347,7 +1347,7 @@ unsafe extern "C" {
     ) -> f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_token_p_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_token_p_from_state"]
     pub fn whisper_full_get_token_p_from_state(
         state: *mut whisper_state,
         i_segment: ::std::os::raw::c_int,
@@ -1360,7 +1360,7 @@ pub struct whisper_vad_context {
     _unused: [u8; 0],
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_default_params"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_default_params"]
     pub fn whisper_vad_default_params() -> whisper_vad_params;
 }
 #[repr(C)]
@@ -1389,25 +1389,25 @@ const _: () = {
     ][::std::mem::offset_of!(whisper_vad_context_params, gpu_device) - 8usize];
 };
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_default_context_params"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_default_context_params"]
     pub fn whisper_vad_default_context_params() -> whisper_vad_context_params;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_init_from_file_with_params"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_init_from_file_with_params"]
     pub fn whisper_vad_init_from_file_with_params(
         path_model: *const ::std::os::raw::c_char,
         params: whisper_vad_context_params,
     ) -> *mut whisper_vad_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_init_with_params"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_init_with_params"]
     pub fn whisper_vad_init_with_params(
         loader: *mut whisper_model_loader,
         params: whisper_vad_context_params,
     ) -> *mut whisper_vad_context;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_detect_speech"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_detect_speech"]
     pub fn whisper_vad_detect_speech(
         vctx: *mut whisper_vad_context,
         samples: *const f32,
@@ -1415,11 +1415,11 @@ unsafe extern "C" {
     ) -> bool;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_n_probs"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_n_probs"]
     pub fn whisper_vad_n_probs(vctx: *mut whisper_vad_context) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_probs"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_probs"]
     pub fn whisper_vad_probs(vctx: *mut whisper_vad_context) -> *mut f32;
 }
 #[repr(C)]
@@ -1428,14 +1428,14 @@ pub struct whisper_vad_segments {
     _unused: [u8; 0],
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_segments_from_probs"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_segments_from_probs"]
     pub fn whisper_vad_segments_from_probs(
         vctx: *mut whisper_vad_context,
         params: whisper_vad_params,
     ) -> *mut whisper_vad_segments;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_segments_from_samples"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_segments_from_samples"]
     pub fn whisper_vad_segments_from_samples(
         vctx: *mut whisper_vad_context,
         params: whisper_vad_params,
@@ -1444,73 +1444,73 @@ unsafe extern "C" {
     ) -> *mut whisper_vad_segments;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_segments_n_segments"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_segments_n_segments"]
     pub fn whisper_vad_segments_n_segments(
         segments: *mut whisper_vad_segments,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_segments_get_segment_t0"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_segments_get_segment_t0"]
     pub fn whisper_vad_segments_get_segment_t0(
         segments: *mut whisper_vad_segments,
         i_segment: ::std::os::raw::c_int,
     ) -> f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_segments_get_segment_t1"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_segments_get_segment_t1"]
     pub fn whisper_vad_segments_get_segment_t1(
         segments: *mut whisper_vad_segments,
         i_segment: ::std::os::raw::c_int,
     ) -> f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_free_segments"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_free_segments"]
     pub fn whisper_vad_free_segments(segments: *mut whisper_vad_segments);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_vad_free"]
+    #[link_name = "\u{1}trifold_whisper_whisper_vad_free"]
     pub fn whisper_vad_free(ctx: *mut whisper_vad_context);
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_bench_memcpy"]
+    #[link_name = "\u{1}trifold_whisper_whisper_bench_memcpy"]
     pub fn whisper_bench_memcpy(
         n_threads: ::std::os::raw::c_int,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_bench_memcpy_str"]
+    #[link_name = "\u{1}trifold_whisper_whisper_bench_memcpy_str"]
     pub fn whisper_bench_memcpy_str(
         n_threads: ::std::os::raw::c_int,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_bench_ggml_mul_mat"]
+    #[link_name = "\u{1}trifold_whisper_whisper_bench_ggml_mul_mat"]
     pub fn whisper_bench_ggml_mul_mat(
         n_threads: ::std::os::raw::c_int,
     ) -> ::std::os::raw::c_int;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_bench_ggml_mul_mat_str"]
+    #[link_name = "\u{1}trifold_whisper_whisper_bench_ggml_mul_mat_str"]
     pub fn whisper_bench_ggml_mul_mat_str(
         n_threads: ::std::os::raw::c_int,
     ) -> *const ::std::os::raw::c_char;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_log_set"]
+    #[link_name = "\u{1}trifold_whisper_whisper_log_set"]
     pub fn whisper_log_set(
         log_callback: ggml_log_callback,
         user_data: *mut ::std::os::raw::c_void,
     );
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_segment_no_speech_prob"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_segment_no_speech_prob"]
     pub fn whisper_full_get_segment_no_speech_prob(
         ctx: *mut whisper_context,
         i_segment: ::std::os::raw::c_int,
     ) -> f32;
 }
 unsafe extern "C" {
-    #[link_name = "\u{1}\u{1}trifold_whisper_whisper_full_get_segment_no_speech_prob_from_state"]
+    #[link_name = "\u{1}trifold_whisper_whisper_full_get_segment_no_speech_prob_from_state"]
     pub fn whisper_full_get_segment_no_speech_prob_from_state(
         state: *mut whisper_state,
         i_segment: ::std::os::raw::c_int,
