@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{error::Error, num::NonZeroUsize, path::Path};
+use std::{error::Error, num::NonZeroUsize, os::unix::fs::FileExt as _, path::Path};
 
 use support::{MODEL, SPEECH, STORY, demo_model, draw, one_thread, quick};
 use trifold_diffusion::{DiffusionError, Model, Part};
@@ -36,13 +36,16 @@ fn header_bytes() -> usize {
 fn a_bit_flipped_at_every_percent_of_the_header() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flipped.gguf");
-    let model = fs_err::read(MODEL).unwrap();
-    let header = header_bytes();
+    fs_err::copy(MODEL, &path).unwrap();
+    let header = fs_err::read(MODEL).unwrap()[..header_bytes()].to_vec();
+    let put = |byte: u8, at: usize| {
+        let file = fs_err::OpenOptions::new().write(true).open(&path).unwrap();
+        file.file().write_all_at(&[byte], at as u64).unwrap();
+    };
     let mut refused = 0;
     for percent in 0..100 {
-        let mut damaged = model.clone();
-        damaged[header * percent / 100] ^= 1 << (percent % 8);
-        fs_err::write(&path, &damaged).unwrap();
+        let at = header.len() * percent / 100;
+        put(header[at] ^ (1 << (percent % 8)), at);
         if let Err(error) = try_file(&path) {
             assert!(
                 messages(&error).contains("flipped.gguf"),
@@ -51,20 +54,25 @@ fn a_bit_flipped_at_every_percent_of_the_header() {
             );
             refused += 1;
         }
+        put(header[at], at);
     }
     assert!(refused > 50, "{refused}");
+    try_file(&path).unwrap();
 }
 
 #[test]
 fn truncated_at_every_percent() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut.gguf");
-    let model = fs_err::read(MODEL).unwrap();
-    let header = header_bytes();
-    // Of the header and of the whole.
-    for length in (0..100).flat_map(|percent| [header * percent / 100, model.len() * percent / 100])
-    {
-        fs_err::write(&path, &model[..length]).unwrap();
+    fs_err::copy(MODEL, &path).unwrap();
+    let file = fs_err::OpenOptions::new().write(true).open(&path).unwrap();
+    let (header, whole) = (header_bytes() as u64, file.metadata().unwrap().len());
+    // Of the whole, and then of the header: shorter every time.
+    let lengths = (1..100).rev().map(|percent| whole * percent / 100);
+    let lengths = lengths.chain((0..100).rev().map(|percent| header * percent / 100));
+    assert!(lengths.clone().is_sorted_by(|a, b| a > b));
+    for length in lengths {
+        file.set_len(length).unwrap();
         let error = try_file(&path).unwrap_err();
         assert!(
             matches!(error, DiffusionError::Format(_)),
