@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # How much it helps that waiting kernel threads yield: the demo on busy cores, with and without.
-# Takes some minutes: the program is built a second time, in a folder of its own.
+# Takes some minutes: the program is built a second time, in a folder of its own, unless SPINNING
+# names one that was built before.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
@@ -9,9 +10,12 @@ finish() { kill "${load[@]}" 2>/dev/null || true; rm -rf "$work"; }
 trap finish EXIT
 
 cargo build --quiet --release --manifest-path "$root/Cargo.toml"
-git -C "$root" archive HEAD | tar -x -C "$work"
-sed -i 's|^kernels_spin = .*|kernels_spin = "none"|' "$work/engines.toml"
-CARGO_TARGET_DIR="$work/target" cargo build --quiet --release --manifest-path "$work/Cargo.toml"
+if [ -z "${SPINNING:-}" ]; then
+    git -C "$root" archive HEAD | tar -x -C "$work"
+    sed -i 's|^kernels_spin = .*|kernels_spin = "none"|' "$work/engines.toml"
+    CARGO_TARGET_DIR="$work/target" cargo build --quiet --release --manifest-path "$work/Cargo.toml"
+    SPINNING="$work/target/release/trifold"
+fi
 
 for _ in $(seq $(($(nproc) * 2))); do
     (while :; do :; done) &
@@ -24,7 +28,7 @@ run() {
     awk -v a="$from" -v b="$to" 'BEGIN { printf "%.2f\n", b - a }'
 }
 for round in 1 2 3; do
-    spin=$(run "$work/target/release/trifold")
+    spin=$(run "$SPINNING")
     yield=$(run "$root/target/release/trifold")
     awk -v r="$round" -v s="$spin" -v y="$yield" \
         'BEGIN { printf "round %d: spinning %.1f s, yielding %.1f s, ratio %.1f\n", r, s, y, s / y }'

@@ -17,6 +17,22 @@ pub(crate) fn test() -> Result<()> {
     )?;
     // Engines with a ggml of their own each: the seal is what makes three revisions in one process
     // possible. In a target folder of its own, so that the two modes do not undo each other.
+    let mut pinned = cargo([
+        "test",
+        "--locked",
+        "-p",
+        "trifold-llama-sys",
+        "-p",
+        "trifold-whisper-sys",
+        "-p",
+        "trifold-diffusion-sys",
+        "--test",
+        "guard",
+    ]);
+    step(
+        "Guarded calls, engines with their own ggml",
+        in_pinned_mode(&mut pinned),
+    )?;
     let mut pinned = cargo(["test", "--locked", "-p", "trifold-build", "--test", "seal"]);
     step(
         "The seal, engines with their own ggml",

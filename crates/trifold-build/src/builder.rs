@@ -123,6 +123,7 @@ impl Builder {
             .chain(jobs.kernels.iter().flat_map(|(_, jobs)| jobs));
         key.texts(all.map(|job| job.object_key(&toolchain.id, toolchain.flags(job.cpp))));
         recipe.describe(&mut key);
+        key.text(&toolchain.seal_id);
         let key = key.finish();
 
         let folder = self
@@ -178,6 +179,7 @@ impl Builder {
                 .or_else(|_| fs_err::copy(&packed, &copy).map(drop))
                 .map_err(BuildError::io("Could not write", copy))?;
         }
+        make_old(&work.path().join(format!("libtrifold_{name}.a")))?;
         let made = work.keep();
         fs_err::rename(&made, &folder)
             .map_err(BuildError::io("Could not move a sealed engine to", &folder))?;
@@ -204,6 +206,16 @@ impl Builder {
         }
         Ok(path)
     }
+}
+
+/// Cargo runs a build script again when a file it names is younger than its last run; the archive is
+/// made during that run, and never changes.
+fn make_old(archive: &Path) -> Result<(), BuildError> {
+    std::fs::File::options()
+        .append(true)
+        .open(archive)
+        .and_then(|file| file.set_modified(std::time::UNIX_EPOCH))
+        .map_err(BuildError::io("Could not set the time of", archive))
 }
 
 /// The folder of an engine's C++ shim: of the `-sys` crate beside this one, or, in a build script,

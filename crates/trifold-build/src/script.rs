@@ -50,9 +50,19 @@ fn build(engine: &str) -> Result<(), BuildError> {
     lines.push(format!("rustc-env=TRIFOLD_MODE={}", builder.mode.name()));
     if skip {
         lines.push("rustc-cfg=trifold_no_engine".into());
+        lines.push("rustc-env=TRIFOLD_SEALED_SYMBOLS=0".into());
     } else {
         let sealed = builder.build(engine)?;
+        // `build` has read the object back: it defines these symbols and no other.
+        let symbols = sealed.exports.symbols().len();
+        lines.push(format!("rustc-env=TRIFOLD_SEALED_SYMBOLS={symbols}"));
         lines.extend(link_lines(&sealed)?);
+        for tree in [builder.trees(engine)?.0, builder.trees(engine)?.1] {
+            // A checkout of somebody's own may change; packages and commits do not.
+            if tree.label == "local" {
+                lines.push(format!("rerun-if-changed={}", tree.root.display()));
+            }
+        }
     }
     lines.push("rustc-check-cfg=cfg(trifold_no_engine)".into());
     print(&lines);
@@ -61,16 +71,16 @@ fn build(engine: &str) -> Result<(), BuildError> {
 
 fn link_lines(sealed: &Sealed) -> Result<Vec<String>, BuildError> {
     let folder = sealed.archive.parent().unwrap_or(&sealed.archive);
+    let runtime = Toolchain::find()?.static_cpp_runtime()?;
     let mut lines = vec![
+        // Another compiler: its libstdc++ lies elsewhere.
+        format!("rerun-if-changed={}", runtime.join("libstdc++.a").display()),
         // Gone from the cache: build again.
         format!("rerun-if-changed={}", sealed.archive.display()),
         format!("rustc-link-search=native={}", folder.display()),
         // -bundle: the archive is large, and is read once, at the final link.
         format!("rustc-link-lib=static:-bundle=trifold_{}", sealed.engine),
-        format!(
-            "rustc-link-search=native={}",
-            Toolchain::find()?.static_cpp_runtime()?.display()
-        ),
+        format!("rustc-link-search=native={}", runtime.display()),
         "rustc-link-lib=static:-bundle=stdc++".into(),
         format!("metadata=archive={}", sealed.archive.display()),
     ];

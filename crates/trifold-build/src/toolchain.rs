@@ -26,8 +26,10 @@ pub struct Toolchain {
     ld: PathBuf,
     objcopy: PathBuf,
     ar: PathBuf,
-    /// Changes when the code that the tools make may change.
+    /// Changes when the code that the compilers make may change.
     pub id: String,
+    /// Changes when the sealed object may change for another reason.
+    pub seal_id: String,
 }
 
 impl Toolchain {
@@ -44,10 +46,12 @@ impl Toolchain {
         let ld = binutil(&c, "LD", "ld")?;
         let objcopy = binutil(&c, "OBJCOPY", "objcopy")?;
         let ld_version = checked_binutil(&ld, "ld", "links an engine into one object")?;
-        checked_binutil(&objcopy, "objcopy", "hides an engine's private symbols")?;
+        let objcopy_version =
+            checked_binutil(&objcopy, "objcopy", "hides an engine's private symbols")?;
         let ar = binutil(&c, "AR", "ar")?;
-        checked_binutil(&ar, "ar", "makes the archive of an engine")?;
+        let ar_version = checked_binutil(&ar, "ar", "makes the archive of an engine")?;
         let id = format!("{c_version}\n{cpp_version}\n{ld_version}");
+        let seal_id = format!("{objcopy_version}\n{ar_version}");
         Ok(Self {
             c,
             cpp,
@@ -56,6 +60,7 @@ impl Toolchain {
             objcopy,
             ar,
             id,
+            seal_id,
         })
     }
 

@@ -100,23 +100,23 @@ fn terminate_handler_signals_locale_and_environment_stay() {
 fn an_abort_starts_no_debugger_and_prints_nothing() {
     const NAME: &str = "an_abort_starts_no_debugger_and_prints_nothing";
     const CHILD: &str = "TRIFOLD_TEST_ABORT";
+    const READY: &str = "TRIFOLD_TEST_READY";
     if let Ok(engine) = std::env::var(CHILD) {
+        // Without this our abort callback is not set, and ggml goes its own way: it prints a
+        // backtrace and forks a debugger, unless the seal keeps it from that.
+        if std::env::var_os(READY).is_some() {
+            trifold_llama_sys::ENGINE.ready().unwrap();
+            trifold_whisper_sys::ENGINE.ready().unwrap();
+            trifold_diffusion_sys::ENGINE.ready().unwrap();
+        }
+        let nothing = std::ptr::null_mut();
         // Raw, so there is no guard that could catch it; GGML_ASSERT(device) fails.
         // SAFETY: the function checks its argument and aborts, which is what the test is about.
         unsafe {
             match engine.as_str() {
-                "llama" => {
-                    trifold_llama_sys::ENGINE.ready().unwrap();
-                    trifold_llama_sys::raw::ggml_backend_dev_name(std::ptr::null_mut())
-                }
-                "whisper" => {
-                    trifold_whisper_sys::ENGINE.ready().unwrap();
-                    trifold_whisper_sys::raw::ggml_backend_dev_name(std::ptr::null_mut())
-                }
-                _ => {
-                    trifold_diffusion_sys::ENGINE.ready().unwrap();
-                    trifold_diffusion_sys::raw::ggml_backend_dev_name(std::ptr::null_mut())
-                }
+                "llama" => trifold_llama_sys::raw::ggml_backend_dev_name(nothing),
+                "whisper" => trifold_whisper_sys::raw::ggml_backend_dev_name(nothing.cast()),
+                _ => trifold_diffusion_sys::raw::ggml_backend_dev_name(nothing.cast()),
             };
         }
         panic!("ggml_backend_dev_name(NULL) came back");
@@ -129,18 +129,24 @@ fn an_abort_starts_no_debugger_and_prints_nothing() {
         fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .unwrap();
     }
-    for engine in ["llama", "whisper", "diffusion"] {
+    for (engine, ready) in ["llama", "whisper", "diffusion"]
+        .into_iter()
+        .flat_map(|name| [(name, false), (name, true)])
+    {
         let path = format!(
             "{}:{}",
             folder.path().display(),
             std::env::var("PATH").unwrap()
         );
-        let Output { status, stderr, .. } = Command::new(std::env::current_exe().unwrap())
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child
             .args([NAME, "--exact", "--nocapture"])
             .env(CHILD, engine)
-            .env("PATH", path)
-            .output()
-            .unwrap();
+            .env("PATH", path);
+        if ready {
+            child.env(READY, "1");
+        }
+        let Output { status, stderr, .. } = child.output().unwrap();
         assert_eq!(status.signal(), Some(ABORTED), "{engine}: {status}");
         assert_eq!(String::from_utf8_lossy(&stderr).trim(), "", "{engine}");
         assert!(!marker.exists(), "{engine} started a debugger");

@@ -37,6 +37,10 @@ pub static ENGINE: Engine = Engine::new(
     start,
 );
 
+/// How many symbols the sealed object defines: the API and its guarded forms. The build has read the
+/// object back and found these and no other.
+pub const SEALED_SYMBOLS: &str = env!("TRIFOLD_SEALED_SYMBOLS");
+
 /// `aligned` or `pinned`: which ggml the engine was compiled against.
 pub const GGML_MODE: &str = env!("TRIFOLD_MODE");
 

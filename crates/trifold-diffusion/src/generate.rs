@@ -125,7 +125,7 @@ impl Model {
             Ok(None) => Err(self.failed(Failure::Nothing(lines))),
             Err(error) if stopped && is_missing_result(&error) => Err(DiffusionError::Cancelled),
             Err(error) => {
-                if error.poisons() {
+                if error.interrupted_the_call() {
                     self.context.poison();
                 }
                 Err(self.failed(Failure::Error(error)))

@@ -478,8 +478,11 @@ impl Model {
         const BYTES_PER_THREAD: u64 = 32 << 20;
         let useful =
             1 + usize::try_from(self.size_bytes() / BYTES_PER_THREAD).unwrap_or(usize::MAX - 1);
-        let useful = NonZeroUsize::new(useful).filter(|useful| *useful < threads::budget());
-        threads::lease(explicit.or(useful))
+        let useful = NonZeroUsize::new(useful).unwrap_or(NonZeroUsize::MIN);
+        match explicit {
+            Some(_) => threads::lease(explicit),
+            None => threads::lease_at_most(useful),
+        }
     }
 
     pub(crate) fn handle(&self) -> &Arc<ModelHandle> {

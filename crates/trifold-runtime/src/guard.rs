@@ -44,9 +44,15 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// Whether the object that the call worked on must not be used any more.
+    /// Whether what the call worked on can certainly not be used any more: its own checks failed.
     pub fn poisons(&self) -> bool {
         matches!(self, Self::Assertion { .. })
+    }
+
+    /// Whether the engine was left in the middle of the call. What a call that changes things worked
+    /// on is then in an unknown state: an allocation that failed, for one, may leave half a result.
+    pub fn interrupted_the_call(&self) -> bool {
+        !matches!(self, Self::Cpu(_))
     }
 
     /// One sentence on what to do about it.
@@ -159,7 +165,9 @@ impl Engine {
 pub unsafe fn receive_log(engine: &'static str, level: i32, text: *const c_char, length: usize) {
     // SAFETY: the caller's promise; the bytes live until this function returns.
     let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length) };
-    log::receive(engine, level, &String::from_utf8_lossy(bytes));
+    // A subscriber's panic must not cross into C++; it has printed its message by now.
+    let _ =
+        std::panic::catch_unwind(|| log::receive(engine, level, &String::from_utf8_lossy(bytes)));
 }
 
 /// Defines the guarded form of one C function; `cargo xtask bindings` writes the calls.

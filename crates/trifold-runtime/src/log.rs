@@ -25,27 +25,38 @@ pub fn keeping<R>(call: impl FnOnce() -> R) -> (R, Vec<String>) {
 }
 
 /// Takes a piece of text; whole lines are passed on.
+///
+/// Lines are emitted after the borrow has ended: a subscriber may call an engine itself. On a thread
+/// whose locals are gone, each piece counts as a line.
 pub(crate) fn receive(engine: &'static str, level: i32, text: &str) {
-    PENDING.with_borrow_mut(|pending| {
-        let (mut level, mut rest) = match pending.take() {
-            Some((first, start)) if level == MORE => (first, start + text),
-            Some((first, start)) => {
-                emit(engine, first, &start);
-                (level, text.to_owned())
-            }
-            None => (level, text.to_owned()),
-        };
-        if level == MORE {
-            level = 2;
+    let lines = PENDING.try_with(|pending| lines(&mut pending.borrow_mut(), level, text));
+    for (level, line) in lines.unwrap_or_else(|_| vec![(level, text.to_owned())]) {
+        emit(engine, level, &line);
+    }
+}
+
+/// The lines that `text` completes, with their levels; the rest stays in `pending`.
+fn lines(pending: &mut Option<(i32, String)>, level: i32, text: &str) -> Vec<(i32, String)> {
+    let mut lines = Vec::new();
+    let (mut level, mut rest) = match pending.take() {
+        Some((first, start)) if level == MORE => (first, start + text),
+        Some(before) => {
+            lines.push(before);
+            (level, text.to_owned())
         }
-        while let Some(end) = rest.find('\n') {
-            emit(engine, level, &rest[..end]);
-            rest.drain(..=end);
-        }
-        if !rest.is_empty() {
-            *pending = Some((level, rest));
-        }
-    });
+        None => (level, text.to_owned()),
+    };
+    if level == MORE {
+        level = 2;
+    }
+    while let Some(end) = rest.find('\n') {
+        lines.push((level, rest[..end].to_owned()));
+        rest.drain(..=end);
+    }
+    if !rest.is_empty() {
+        *pending = Some((level, rest));
+    }
+    lines
 }
 
 fn flush() {
@@ -61,8 +72,9 @@ fn emit(engine: &'static str, level: i32, line: &str) {
         return;
     }
     if level >= 3 {
-        KEPT.with_borrow_mut(|kept| {
-            if let Some(lines) = kept {
+        // No thread-local: nobody waits for the lines either.
+        let _ = KEPT.try_with(|kept| {
+            if let Some(lines) = kept.borrow_mut().as_mut() {
                 if lines.len() == KEPT_LINES {
                     lines.pop_front();
                 }

@@ -64,6 +64,16 @@ pub fn lease(explicit: Option<NonZeroUsize>) -> Lease {
     Lease { count }
 }
 
+/// Takes what is left of the [`budget`], but no more than `most`, and at least one: for work that more
+/// threads would slow down.
+pub fn lease_at_most(most: NonZeroUsize) -> Lease {
+    let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+    let left = NonZeroUsize::new(budget().get().saturating_sub(*in_use));
+    let count = left.map_or(NonZeroUsize::MIN, |left| left.min(most));
+    *in_use += count.get();
+    Lease { count }
+}
+
 /// The physical cores among the CPUs that this process may run on.
 pub fn physical_cores() -> Option<NonZeroUsize> {
     let status = fs_err::read_to_string("/proc/self/status").ok()?;
@@ -119,7 +129,10 @@ mod tests {
             );
             let explicit = lease(NonZeroUsize::new(7));
             assert_eq!(explicit.count().get(), 7, "an explicit number is granted");
+            let modest = lease_at_most(NonZeroUsize::MAX);
+            assert_eq!(modest.count().get(), 1, "a wish is not");
         }
+        assert_eq!(lease_at_most(NonZeroUsize::MIN).count().get(), 1);
         assert_eq!(lease(None).count().get(), all);
     }
 }

@@ -373,8 +373,9 @@ impl Report {
         lines.push(String::new());
         if self.leaks.is_empty() {
             lines.push(
-                "  Sealed: no symbol exported, only glibc needed; terminate handler, signal handlers,\n  \
-                 locale and environment as before (checked just now)."
+                "  Sealed: the build read each engine's object back and found its API and nothing else;\n  \
+                 this program exports no symbol and needs glibc only; terminate handler, signal\n  \
+                 handlers, locale and environment are as before (checked just now)."
                     .into(),
             );
         }

@@ -50,6 +50,8 @@ pub(crate) struct EngineReport {
     pub(crate) ggml_mode: &'static str,
     /// The CPU level that its kernels need.
     pub(crate) cpu_level: &'static str,
+    /// Symbols that its sealed object defines; the build has checked that all are API.
+    pub(crate) sealed_symbols: &'static str,
 }
 
 /// Asks the engines. Fails if one cannot run on this CPU.
@@ -61,6 +63,7 @@ pub(crate) fn engines() -> Result<[EngineReport; 3], CliError> {
             ggml: trifold_whisper::ggml_version()?,
             ggml_mode: trifold_whisper_sys::GGML_MODE,
             cpu_level: trifold_whisper_sys::ENGINE.cpu_level(),
+            sealed_symbols: trifold_whisper_sys::SEALED_SYMBOLS,
         },
         EngineReport {
             name: trifold_llama_sys::ENGINE.name(),
@@ -68,6 +71,7 @@ pub(crate) fn engines() -> Result<[EngineReport; 3], CliError> {
             ggml: trifold_llama::ggml_version()?,
             ggml_mode: trifold_llama_sys::GGML_MODE,
             cpu_level: trifold_llama_sys::ENGINE.cpu_level(),
+            sealed_symbols: trifold_llama_sys::SEALED_SYMBOLS,
         },
         EngineReport {
             name: trifold_diffusion_sys::ENGINE.name(),
@@ -75,6 +79,7 @@ pub(crate) fn engines() -> Result<[EngineReport; 3], CliError> {
             ggml: trifold_diffusion::ggml_version()?,
             ggml_mode: trifold_diffusion_sys::GGML_MODE,
             cpu_level: trifold_diffusion_sys::ENGINE.cpu_level(),
+            sealed_symbols: trifold_diffusion_sys::SEALED_SYMBOLS,
         },
     ])
 }
@@ -215,6 +220,12 @@ impl Report {
         let problems = self.problems();
         lines.push(String::new());
         lines.push("Seal".into());
+        for engine in &self.engines {
+            lines.push(format!(
+                "  {:<22} {} symbols, all API (read back by the build)",
+                engine.name, engine.sealed_symbols
+            ));
+        }
         lines.push(format!(
             "  exported symbols       {}",
             self.seal.exported.len()

@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "N", allow_negative_numbers = true)]
     context: Option<u32>,
 
-    /// Threads to compute with [default: one for each physical core].
+    /// Threads to compute with [default: as many as help, at most one a core].
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = threads)]
     threads: Option<NonZeroUsize>,
 }

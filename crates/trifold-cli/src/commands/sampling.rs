@@ -272,7 +272,7 @@ pub(crate) struct GenerationArgs {
     )]
     batch: u32,
 
-    /// Threads to compute with [default: one for each physical core].
+    /// Threads to compute with [default: as many as help, at most one a core].
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = threads)]
     threads: Option<NonZeroUsize>,
 }

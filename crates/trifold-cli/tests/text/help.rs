@@ -29,7 +29,7 @@ fn help_of_generate() {
       -c, --context <N>     Tokens of prompt and answer together [default: as many as the model was
                             trained on]
           --batch <N>       Tokens of a prompt that are processed at a time [default: 2048]
-          --threads <N>     Threads to compute with [default: one for each physical core]
+          --threads <N>     Threads to compute with [default: as many as help, at most one a core]
 
     Sampling:
       -t, --temperature <T>               How much chance there is: 0 always takes the most probable
@@ -114,7 +114,7 @@ fn help_of_chat() {
       -c, --context <N>     Tokens of prompt and answer together [default: as many as the model was
                             trained on]
           --batch <N>       Tokens of a prompt that are processed at a time [default: 2048]
-          --threads <N>     Threads to compute with [default: one for each physical core]
+          --threads <N>     Threads to compute with [default: as many as help, at most one a core]
 
     Sampling:
       -t, --temperature <T>               How much chance there is: 0 always takes the most probable
@@ -197,7 +197,7 @@ fn help_of_embed() {
           --no-normalize       Leave vectors as long as they come; they are scaled to length 1 otherwise
       -c, --context <N>        The most tokens of a text [default: as many as the model was trained on,
                                at most 2048]
-          --threads <N>        Threads to compute with [default: one for each physical core]
+          --threads <N>        Threads to compute with [default: as many as help, at most one a core]
       -h, --help               Print help
 
     Output:

@@ -109,7 +109,7 @@ impl ContextHandle {
             });
         }
         call(self.context.as_ptr()).map_err(|error| {
-            if error.poisons() {
+            if error.interrupted_the_call() {
                 self.poison = Some(error.clone());
             }
             error.into()

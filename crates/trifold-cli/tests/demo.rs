@@ -1,0 +1,54 @@
+//! `trifold demo`, run as a user runs it.
+
+mod support;
+
+use support::{model_file, trifold};
+
+#[test]
+fn a_spoken_request_of_the_users_is_heard_first_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let (speech, output) = (model_file("speech/samples/draw-a-house.wav"), folder.path());
+    let arguments = ["demo", "--json", "--quiet", "--speak"]
+        .map(String::from)
+        .into_iter()
+        .chain([
+            speech.to_str().unwrap().to_owned(),
+            "--output".to_owned(),
+            output.to_str().unwrap().to_owned(),
+        ]);
+    let report = trifold(arguments).run().json();
+    assert_eq!(
+        report["spoken"][0]["text"],
+        "Draw a red house on a blue background."
+    );
+    let picture = trifold_diffusion::read_png(output.join("picture.png")).unwrap();
+    let parameters = picture.parameters.unwrap();
+    assert_eq!(parameters.prompt, "a red house on a blue background");
+    // The built-in recording asks for the story.
+    assert!(
+        report["story"]
+            .as_str()
+            .unwrap()
+            .to_lowercase()
+            .contains("dog"),
+        "{}",
+        report["story"]
+    );
+}
+
+#[test]
+fn a_recording_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = trifold(
+        ["demo", "--quiet", "--speak", "no-such.wav", "--output"]
+            .into_iter()
+            .chain(folder.path().to_str()),
+    )
+    .run();
+    assert_eq!(outcome.code, Some(1));
+    assert!(
+        outcome.stderr.starts_with("error: ") && outcome.stderr.contains("no-such.wav"),
+        "{outcome}"
+    );
+    assert!(!folder.path().join("picture.png").exists());
+}
