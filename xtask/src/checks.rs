@@ -11,10 +11,11 @@ pub(crate) fn test() -> Result<()> {
         "Bindings are what the headers say",
         cargo(["xtask", "bindings", "--check"]),
     )?;
-    step(
-        "Tests, engines aligned to one ggml",
-        cargo(["test", "--locked", "--workspace"]),
-    )?;
+    let mut aligned = cargo(["test", "--locked", "--workspace"]);
+    // Many tests wait for child processes and single engine threads: twice the cores keeps them busy.
+    let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
+    aligned.env("RUST_TEST_THREADS", threads.to_string());
+    step("Tests, engines aligned to one ggml", &mut aligned)?;
     // Engines with a ggml of their own each: the seal is what makes three revisions in one process
     // possible. In a target folder of its own, so that the two modes do not undo each other.
     let mut pinned = cargo([
