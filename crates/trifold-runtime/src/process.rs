@@ -18,7 +18,7 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     terminate_handler: usize,
-    /// Caught, ignored and blocked signals, as masks.
+    /// Caught, ignored and (on this thread) blocked signals, as masks.
     signals: BTreeMap<String, String>,
     locale: Option<String>,
     environment: BTreeMap<OsString, OsString>,
@@ -71,7 +71,8 @@ fn signals() -> BTreeMap<String, String> {
 }
 
 fn status_line(name: &str) -> Option<String> {
-    let status = fs_err::read_to_string("/proc/self/status").ok()?;
+    // Of this thread: another one blocks signals for a moment whenever it starts a thread.
+    let status = fs_err::read_to_string("/proc/thread-self/status").ok()?;
     status
         .lines()
         .find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))
