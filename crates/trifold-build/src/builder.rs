@@ -73,6 +73,8 @@ pub struct Sealed {
     pub vocabularies: Option<PathBuf>,
     /// What it exports.
     pub exports: Exports,
+    /// Folders of source that may change: checkouts of somebody's own. Packages and commits do not.
+    pub local_sources: Vec<PathBuf>,
     /// The upstream version.
     pub version: String,
     /// The version of the ggml inside.
@@ -139,6 +141,11 @@ impl Builder {
                 .is_some()
                 .then(|| folder.join("vocabularies.xz")),
             exports: exports.clone(),
+            local_sources: [&tree, &ggml]
+                .into_iter()
+                .filter(|tree| tree.label == "local")
+                .map(|tree| tree.root.clone())
+                .collect(),
             version: tree.version.clone(),
             ggml_version: ggml.ggml_version.clone(),
         };

@@ -57,11 +57,8 @@ fn build(engine: &str) -> Result<(), BuildError> {
         let symbols = sealed.exports.symbols().len();
         lines.push(format!("rustc-env=TRIFOLD_SEALED_SYMBOLS={symbols}"));
         lines.extend(link_lines(&sealed)?);
-        for tree in [builder.trees(engine)?.0, builder.trees(engine)?.1] {
-            // A checkout of somebody's own may change; packages and commits do not.
-            if tree.label == "local" {
-                lines.push(format!("rerun-if-changed={}", tree.root.display()));
-            }
+        for folder in &sealed.local_sources {
+            lines.push(format!("rerun-if-changed={}", folder.display()));
         }
     }
     lines.push("rustc-check-cfg=cfg(trifold_no_engine)".into());
