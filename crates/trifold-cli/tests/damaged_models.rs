@@ -169,7 +169,7 @@ impl Results {
         let says_why = outcome
             .stderr
             .lines()
-            .any(|line| line.starts_with("error: "));
+            .any(|line| line.starts_with("error: ") && line.contains("trifold-"));
         match outcome.code {
             _ if took > PATIENCE => self.wrong.push(format!("{damage:?} took {took:?}")),
             Some(0) => self.accepted.push(damage),

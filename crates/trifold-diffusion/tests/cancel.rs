@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use support::{demo_model, draw, good, quick, steps};
+use support::{demo_model, draw, good, steps, tiny};
 use trifold_diffusion::{CancelToken, DiffusionError, InitPicture, Progress};
 
 #[test]
 fn steps_are_reported_once_each_and_weights_on_the_first_call() {
     let mut model = demo_model();
-    let mut options = quick("a cat", 1);
+    let mut options = tiny("a cat", 1);
     (options.batch, options.steps) = (2, 3);
     let mut progress = Vec::new();
     model
@@ -52,7 +52,7 @@ fn steps_are_reported_once_each_and_weights_on_the_first_call() {
 #[test]
 fn an_initial_picture_leaves_fewer_steps() {
     let mut model = demo_model();
-    let mut options = quick("a cat", 1);
+    let mut options = tiny("a cat", 1);
     options.steps = 10;
     options.init = Some(InitPicture::new(1, 1, vec![255, 0, 0], 0.5));
     let mut progress = Vec::new();
@@ -70,13 +70,13 @@ fn cancelled_before_it_starts() {
     let cancel = CancelToken::new();
     cancel.cancel();
     let mut called = false;
-    let result = demo_model().generate_with(&quick("a cat", 1), &cancel, |_| called = true);
+    let result = demo_model().generate_with(&tiny("a cat", 1), &cancel, |_| called = true);
     assert!(matches!(result, Err(DiffusionError::Cancelled)) && !called);
 }
 
 #[test]
 fn cancelled_at_any_point_the_model_can_be_used_again() {
-    let options = quick("a red circle", 9);
+    let options = tiny("a red circle", 9);
     let mut events = 0;
     let all = demo_model()
         .generate_with(&options, &CancelToken::new(), |_| events += 1)
@@ -109,7 +109,7 @@ fn cancelled_at_any_point_the_model_can_be_used_again() {
 fn cancelled_while_the_first_weights_are_read() {
     let cancel = CancelToken::new();
     let mut model = demo_model();
-    let result = model.generate_with(&quick("a red circle", 9), &cancel, |progress| {
+    let result = model.generate_with(&tiny("a red circle", 9), &cancel, |progress| {
         if !cancel.is_cancelled() {
             assert!(matches!(progress, Progress::Weights { .. }), "{progress:?}");
             cancel.cancel();
@@ -120,7 +120,7 @@ fn cancelled_while_the_first_weights_are_read() {
         matches!(result, Err(DiffusionError::Cancelled)),
         "{result:?}"
     );
-    draw(&mut model, &quick("a red circle", 9));
+    draw(&mut model, &tiny("a red circle", 9));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn cancelled_from_another_thread_in_the_middle_of_a_step() {
         last
     });
     assert!(last < 500, "stopped after {last} steps");
-    draw(&mut model, &quick("a red circle", 9));
+    draw(&mut model, &tiny("a red circle", 9));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn other_models_are_not_stopped() {
 #[test]
 fn a_panic_in_the_callback_stops_the_call_and_goes_on_after_it() {
     let mut model = demo_model();
-    let options = quick("a red circle", 9);
+    let options = tiny("a red circle", 9);
     let expected = draw(&mut model, &options);
     let result = catch_unwind(AssertUnwindSafe(|| {
         model.generate_with(&options, &CancelToken::new(), |progress| {

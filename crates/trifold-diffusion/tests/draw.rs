@@ -34,17 +34,17 @@ fn colours_and_places_are_those_of_the_prompt() {
 #[test]
 fn a_seed_gives_its_picture_again_and_others_give_others() {
     let mut model = demo_model();
-    let options = quick("a cat", 42);
+    let options = tiny("a cat", 42);
     let first = draw(&mut model, &options);
     assert_eq!(first.seed, 42);
     assert!(first == draw(&mut model, &options), "the same model");
     assert!(first == draw(&mut demo_model(), &options), "another model");
     assert!(
-        first.rgb8 != draw(&mut model, &quick("a cat", 43)).rgb8,
+        first.rgb8 != draw(&mut model, &tiny("a cat", 43)).rgb8,
         "another seed"
     );
     assert!(
-        first.rgb8 != draw(&mut model, &quick("a dog", 42)).rgb8,
+        first.rgb8 != draw(&mut model, &tiny("a dog", 42)).rgb8,
         "another prompt"
     );
 }
@@ -52,7 +52,7 @@ fn a_seed_gives_its_picture_again_and_others_give_others() {
 #[test]
 fn a_random_seed_is_told_and_is_another_every_time() {
     let mut model = demo_model();
-    let mut options = quick("a house", 0);
+    let mut options = tiny("a house", 0);
     options.seed = Seed::Random;
     let first = draw(&mut model, &options);
     assert_ne!(first.seed, draw(&mut model, &options).seed);
@@ -65,13 +65,13 @@ fn a_random_seed_is_told_and_is_another_every_time() {
 #[test]
 fn a_batch_is_what_its_seeds_give_alone() {
     let mut model = demo_model();
-    let mut options = quick("a fish in the sea", 10);
+    let mut options = tiny("a fish in the sea", 10);
     options.batch = 3;
     let batch = model.generate(&options).unwrap();
     assert_eq!(batch.len(), 3);
     for (picture, seed) in batch.iter().zip(10..) {
         assert!(
-            *picture == draw(&mut model, &quick("a fish in the sea", seed)),
+            *picture == draw(&mut model, &tiny("a fish in the sea", seed)),
             "seed {seed}"
         );
     }
@@ -137,7 +137,7 @@ fn every_scheduler_draws() {
 #[test]
 fn the_options_matter() {
     let mut model = demo_model();
-    let plain = quick("a tree", 5);
+    let plain = tiny("a tree", 5);
     let picture = draw(&mut model, &plain).rgb8;
     let mut guided = plain.clone();
     guided.guidance = 4.0;
@@ -201,7 +201,7 @@ fn other_sizes_come_out_as_asked() {
 
 #[test]
 fn ways_to_load_and_to_compute_give_the_same_picture() {
-    let mut options = quick("a boat on the sea", 8);
+    let mut options = tiny("a boat on the sea", 8);
     options.steps = 1;
     let expected = draw(&mut demo_model(), &options);
 
@@ -266,7 +266,7 @@ fn models_on_threads_draw_what_they_draw_alone() {
 
 #[test]
 fn a_model_moves_between_threads() {
-    let options = quick("a star", 6);
+    let options = tiny("a star", 6);
     let mut model = demo_model();
     let here = draw(&mut model, &options);
     let there =

@@ -4,13 +4,13 @@ mod support;
 
 use std::{error::Error, num::NonZeroUsize, os::unix::fs::FileExt as _, path::Path};
 
-use support::{MODEL, SPEECH, STORY, demo_model, draw, one_thread, quick};
+use support::{MODEL, SPEECH, STORY, demo_model, draw, one_thread, tiny};
 use trifold_diffusion::{DiffusionError, Model, Part};
 
 /// Loads a file and, if that works, draws with it.
 fn try_file(path: &Path) -> Result<(), DiffusionError> {
     let mut model = Model::load_with(&one_thread(path))?;
-    let mut options = quick("a red circle", 1);
+    let mut options = tiny("a red circle", 1);
     options.steps = 1;
     model.generate(&options)?;
     Ok(())
@@ -32,8 +32,9 @@ fn header_bytes() -> usize {
     usize::try_from(file.gguf().unwrap().data_offset).unwrap()
 }
 
+/// In one process; the program's tests flip a bit at every percent, each in a process of its own.
 #[test]
-fn a_bit_flipped_at_every_percent_of_the_header() {
+fn a_bit_flipped_here_and_there_in_the_header() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flipped.gguf");
     fs_err::copy(MODEL, &path).unwrap();
@@ -43,7 +44,7 @@ fn a_bit_flipped_at_every_percent_of_the_header() {
         file.file().write_all_at(&[byte], at as u64).unwrap();
     };
     let mut refused = 0;
-    for percent in 0..100 {
+    for percent in (0..100).step_by(5) {
         let at = header.len() * percent / 100;
         put(header[at] ^ (1 << (percent % 8)), at);
         if let Err(error) = try_file(&path) {
@@ -56,7 +57,7 @@ fn a_bit_flipped_at_every_percent_of_the_header() {
         }
         put(header[at], at);
     }
-    assert!(refused > 50, "{refused}");
+    assert!(refused > 10, "{refused}");
     try_file(&path).unwrap();
 }
 
@@ -148,7 +149,7 @@ fn a_text_model_as_text_encoder_of_the_wrong_size() {
         ),
         Ok(mut model) => {
             // An error would do as well; a crash would not.
-            let result = model.generate(&quick("a red circle", 1));
+            let result = model.generate(&tiny("a red circle", 1));
             assert!(
                 matches!(result, Ok(_) | Err(DiffusionError::Generate { .. })),
                 "{result:?}"
@@ -180,20 +181,20 @@ fn a_tensor_of_integers_where_there_should_be_none() {
         let mut options = one_thread(&path);
         options.threads = NonZeroUsize::new(threads);
         let mut model = Model::load_with(&options).unwrap();
-        let error = model.generate(&quick("a red circle", 1)).unwrap_err();
+        let error = model.generate(&tiny("a red circle", 1)).unwrap_err();
         let text = messages(&error);
         assert!(
             text.contains("integers.gguf") && text.contains("type i32 unsupported"),
             "{text}"
         );
-        let error = model.generate(&quick("a red circle", 1)).unwrap_err();
+        let error = model.generate(&tiny("a red circle", 1)).unwrap_err();
         assert!(
             matches!(error, DiffusionError::Poisoned { .. }),
             "{}",
             messages(&error)
         );
     }
-    draw(&mut demo_model(), &quick("a red circle", 1));
+    draw(&mut demo_model(), &tiny("a red circle", 1));
 }
 
 #[test]
@@ -203,7 +204,7 @@ fn a_file_that_goes_away_after_loading() {
     fs_err::copy(MODEL, &path).unwrap();
     let mut model = Model::load_with(&one_thread(&path)).unwrap();
     fs_err::remove_file(&path).unwrap();
-    let options = quick("a red circle", 1);
+    let options = tiny("a red circle", 1);
     let error = model.generate(&options).unwrap_err();
     assert!(
         matches!(error, DiffusionError::Generate { .. }),

@@ -70,9 +70,9 @@ fn every_percent_of_the_header_with_a_bit_flipped() {
         damaged.with_flipped(at, bit, |model| {
             loaded += usize::from(model.is_ok());
             if let Ok(model) = model
-                && percent % 4 == 0
+                && percent % 10 == 0
             {
-                // It has other words, or hears something else.
+                // It has other words, or hears something else. The program's tests transcribe with all.
                 let result = model
                     .transcriber()
                     .unwrap()
