@@ -1,10 +1,13 @@
-//! Developer tasks: `cargo xtask test`, `lint`, `engines` and `bindings`.
+//! Developer tasks: `cargo xtask test`, `lint`, `wheels`, `engines` and `bindings`.
 #![expect(clippy::print_stderr, reason = "a program for a developer's terminal")]
 
 mod bindings;
 mod checks;
 mod engines;
 mod libclang;
+mod licences;
+mod python;
+mod wheels;
 
 use std::process::ExitCode;
 
@@ -31,6 +34,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Build all Python packages, wheels and sources, and check them.
+    Wheels(wheels::Options),
 }
 
 fn main() -> ExitCode {
@@ -55,5 +60,6 @@ fn run(task: &Task) -> Result<()> {
         Task::Lint => checks::lint(),
         Task::Engines { names } => engines::build(names),
         Task::Bindings { check } => bindings::run(*check),
+        Task::Wheels(options) => wheels::build(checks::root(), options),
     }
 }

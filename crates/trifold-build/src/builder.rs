@@ -13,6 +13,9 @@ use crate::{
     units, vocabulary,
 };
 
+/// The packed vocabularies' name, beside the sealed engine.
+const VOCABULARIES: &str = "vocabularies.packed";
+
 /// Which ggml an engine is compiled against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -125,6 +128,9 @@ impl Builder {
             .chain(jobs.kernels.iter().flat_map(|(_, jobs)| jobs));
         key.texts(all.map(|job| job.object_key(&toolchain.id, toolchain.flags(job.cpp))));
         recipe.describe(&mut key);
+        if engine.vocabularies.is_some() {
+            key.text(&vocabularies_key(&tree));
+        }
         key.text(&toolchain.seal_id);
         let key = key.finish();
 
@@ -139,7 +145,7 @@ impl Builder {
             vocabularies: engine
                 .vocabularies
                 .is_some()
-                .then(|| folder.join("vocabularies.xz")),
+                .then(|| folder.join(VOCABULARIES)),
             exports: exports.clone(),
             local_sources: [&tree, &ggml]
                 .into_iter()
@@ -181,7 +187,7 @@ impl Builder {
         recipe.seal(&toolchain, &levels, &rest, work.path())?;
         if let Some(vocabularies) = &engine.vocabularies {
             let packed = self.vocabularies(&tree, vocabularies)?;
-            let copy = work.path().join("vocabularies.xz");
+            let copy = work.path().join(VOCABULARIES);
             fs_err::hard_link(&packed, &copy)
                 .or_else(|_| fs_err::copy(&packed, &copy).map(drop))
                 .map_err(BuildError::io("Could not write", copy))?;
@@ -201,18 +207,26 @@ impl Builder {
         tree: &Tree,
         vocabularies: &Vocabularies,
     ) -> Result<PathBuf, BuildError> {
-        let mut key = Key::new("vocabularies");
-        key.text(&tree.id).text(vocabulary::RECIPE);
-        let key = key.finish();
-        let path = self.cache.folder("vocabularies")?.join(format!("{key}.xz"));
+        let key = vocabularies_key(tree);
+        let path = self
+            .cache
+            .folder("vocabularies")?
+            .join(format!("{key}.packed"));
         let _lock = self.cache.lock(&format!("vocabularies-{key}"))?;
         if !path.is_file() {
             let progress = Progress::new(&tree.engine, "packing the tokenizer vocabularies");
-            vocabulary::pack(&tree.root, vocabularies, &path)?;
+            vocabulary::pack(tree, vocabularies, &path)?;
             progress.line("vocabularies packed");
         }
         Ok(path)
     }
+}
+
+/// Identifies the packed vocabularies of a source.
+fn vocabularies_key(tree: &Tree) -> String {
+    let mut key = Key::new("vocabularies");
+    key.text(&tree.id).text(trifold_vocabulary::RECIPE);
+    key.finish()
 }
 
 /// Cargo runs a build script again when a file it names is younger than its last run; the archive is

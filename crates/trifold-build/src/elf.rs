@@ -94,6 +94,117 @@ pub fn linked(path: &Path) -> Result<Linked, BuildError> {
     Ok(Linked { exported, needed })
 }
 
+/// A dynamic symbol with its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionedSymbol {
+    /// Its name.
+    pub name: String,
+    /// Its version, such as `GLIBC_2.28`; empty if it has none.
+    pub version: String,
+    /// Whether it is asked for, not defined.
+    pub undefined: bool,
+    /// Whether it may be missing.
+    pub weak: bool,
+    /// Whether it is data and no function.
+    pub data: bool,
+    /// How many bytes of data it is; 0 for functions.
+    pub size: u64,
+}
+
+/// Reads the dynamic symbols of a program or shared library; it works on stripped files.
+pub fn versioned_symbols(path: &Path) -> Result<Vec<VersionedSymbol>, BuildError> {
+    let data = read(path)?;
+    let file = parse(path, &data)?;
+    let bad = |error: object::Error| damaged(path, &error);
+    let endian = file.endian();
+    let sections = file.elf_section_table();
+    let versions = sections.versions(endian, data.as_slice()).map_err(bad)?;
+    let mut symbols = Vec::new();
+    for symbol in file.dynamic_symbols() {
+        let SymbolFlags::Elf { st_info, .. } = symbol.flags() else {
+            continue;
+        };
+        let version = match &versions {
+            Some(table) => {
+                let index = table.version_index(endian, symbol.index()).index();
+                table.version(index).map_err(bad)?
+            }
+            None => None,
+        };
+        let data = matches!(st_info.st_type(), elf::STT_OBJECT | elf::STT_TLS);
+        symbols.push(VersionedSymbol {
+            name: symbol.name().unwrap_or_default().to_owned(),
+            version: version.map_or_else(String::new, |version| {
+                String::from_utf8_lossy(version.name()).into_owned()
+            }),
+            undefined: symbol.is_undefined(),
+            weak: st_info.st_bind() == elf::STB_WEAK,
+            data,
+            size: if data { symbol.size() } else { 0 },
+        });
+    }
+    Ok(symbols)
+}
+
+/// How a program or shared library was linked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct Hardening {
+    /// Relocated data is made read-only.
+    pub relro: bool,
+    /// All symbols are bound at load.
+    pub bind_now: bool,
+    /// The stack may hold code.
+    pub executable_stack: bool,
+    /// It brings folders for the loader to look in.
+    pub search_path: bool,
+    /// Code is changed when it is loaded.
+    pub text_relocations: bool,
+    /// It has a symbol table or debug information besides what the loader needs.
+    pub symbol_table: bool,
+}
+
+/// Reads how a program or shared library was linked.
+pub fn hardening(path: &Path) -> Result<Hardening, BuildError> {
+    let data = read(path)?;
+    let file = parse(path, &data)?;
+    let bad = |error: object::Error| damaged(path, &error);
+    let endian = file.endian();
+    let mut found = Hardening {
+        // Without the mark the system decides, and may allow it.
+        executable_stack: true,
+        ..Hardening::default()
+    };
+    for segment in file.elf_program_headers() {
+        match segment.p_type.get(endian) {
+            elf::PT_GNU_RELRO => found.relro = true,
+            elf::PT_GNU_STACK => {
+                found.executable_stack = segment.p_flags.get(endian).contains(elf::PF_X);
+            }
+            _ => {}
+        }
+    }
+    let sections = file.elf_section_table();
+    if let Some((entries, _)) = sections.dynamic(endian, data.as_slice()).map_err(bad)? {
+        for entry in entries {
+            let value = entry.d_val.get(endian);
+            match entry.d_tag.get(endian) {
+                elf::DT_BIND_NOW => found.bind_now = true,
+                elf::DT_FLAGS => found.bind_now |= value & elf::DF_BIND_NOW.0 != 0,
+                elf::DT_FLAGS_1 => found.bind_now |= value & elf::DF_1_NOW.0 != 0,
+                elf::DT_RPATH | elf::DT_RUNPATH => found.search_path = true,
+                elf::DT_TEXTREL => found.text_relocations = true,
+                _ => {}
+            }
+        }
+    }
+    found.symbol_table = file.sections().any(|section| {
+        let name = section.name().unwrap_or_default();
+        name == ".symtab" || name.starts_with(".debug_")
+    });
+    Ok(found)
+}
+
 /// Fails unless the object defines exactly `expected`, and asks for nothing that could leak.
 pub fn check_sealed(engine: &str, path: &Path, expected: &[String]) -> Result<(), BuildError> {
     let found = symbols(path)?;

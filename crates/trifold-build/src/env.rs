@@ -18,5 +18,9 @@ pub const LAUNCHER: &str = "TRIFOLD_COMPILER_LAUNCHER";
 /// Set to `off` to silence the progress lines of a cold build.
 pub const PROGRESS: &str = "TRIFOLD_PROGRESS";
 
-/// All of the above, for `rerun-if-env-changed`.
+/// The newest glibc that a Python extension may ask for, such as `2.28` (set by `cargo xtask wheels`).
+/// Default: that of the machine that builds.
+pub const GLIBC: &str = "TRIFOLD_GLIBC";
+
+/// All of the above, but for [`GLIBC`], which engines do not depend on, for `rerun-if-env-changed`.
 pub const ALL: [&str; 5] = [CACHE, GGML, SKIP_ENGINES, LAUNCHER, PROGRESS];

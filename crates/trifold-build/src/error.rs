@@ -96,6 +96,9 @@ pub enum BuildError {
         /// Which rule failed, with the offending symbols.
         what: String,
     },
+    /// The tokenizer vocabularies could not be packed.
+    #[error("Could not pack the tokenizer vocabularies")]
+    Vocabularies(#[source] trifold_vocabulary::PackError),
 }
 
 impl BuildError {
@@ -150,6 +153,9 @@ impl BuildError {
                 path.display()
             ),
             Self::NoCache => "Set TRIFOLD_CACHE to a folder that can be written".into(),
+            Self::Vocabularies(_) => {
+                "This is a defect of trifold-vocabulary, or of the engine's source".into()
+            }
             Self::Seal { .. } => {
                 "CONTRIBUTING.md, \"Moving an engine\", says how each rule is restored".into()
             }

@@ -12,6 +12,9 @@
 //! 6. [`seal`]: links the objects into one and hides all but the API;
 //! 7. [`elf`]: reads the result back and proves the seal.
 //!
+//! [`glibc`] lets a Python extension run on older systems than the one that it is built on, and
+//! [`audit`] checks what was linked.
+//!
 //! ```no_run
 //! # fn main() -> Result<(), trifold_build::BuildError> {
 //! let builder = trifold_build::Builder::from_env()?;
@@ -24,6 +27,7 @@
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("trifold does not support this system yet: Linux on x86-64 only for now");
 
+pub mod audit;
 mod builder;
 pub mod cache;
 pub mod compile;
@@ -31,6 +35,7 @@ pub mod config;
 pub mod elf;
 pub mod env;
 mod error;
+pub mod glibc;
 mod progress;
 pub mod script;
 pub mod seal;

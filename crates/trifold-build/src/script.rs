@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{BuildError, Builder, Sealed, env, toolchain::Toolchain};
+use crate::{BuildError, Builder, Sealed, cache::Cache, env, glibc::Floor, toolchain::Toolchain};
 
 /// Builds an engine from a build script. Use as `fn main() -> ExitCode { script::run("llama") }`.
 #[must_use]
@@ -14,6 +14,50 @@ pub fn run(engine: &str) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the build script of a Python extension does: links it for the glibc that the environment asks
+/// for, see [`crate::glibc`]. Use as `fn main() -> ExitCode { script::run_extension() }`.
+#[must_use]
+pub fn run_extension() -> ExitCode {
+    run_linked("cdylib")
+}
+
+/// [`run_extension`] for a program.
+#[must_use]
+pub fn run_program() -> ExitCode {
+    run_linked("bins")
+}
+
+fn run_linked(kind: &str) -> ExitCode {
+    match linked(kind) {
+        Ok(lines) => {
+            print(&lines);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn linked(kind: &str) -> Result<Vec<String>, BuildError> {
+    let mut lines = vec![
+        "rerun-if-changed=build.rs".to_owned(),
+        format!("rerun-if-env-changed={}", env::GLIBC),
+        format!("rerun-if-env-changed={}", env::CACHE),
+    ];
+    let mut argument = |text: &str| lines.push(format!("rustc-link-arg-{kind}={text}"));
+    // Weak in the engines' virtual tables: taken from the libstdc++ inside, not from one that happens
+    // to be in the process.
+    argument("-Wl,-u,__cxa_pure_virtual");
+    if let Some(floor) = Floor::from_env()? {
+        let folder = floor.libraries(&Cache::open()?)?;
+        argument(&format!("-L{}", folder.display()));
+        argument("-ltrifold_glibc");
+    }
+    Ok(lines)
 }
 
 fn build(engine: &str) -> Result<(), BuildError> {
@@ -83,7 +127,7 @@ fn link_lines(sealed: &Sealed) -> Result<Vec<String>, BuildError> {
     ];
     if let Some(vocabularies) = &sealed.vocabularies {
         lines.push(format!(
-            "rustc-env=TRIFOLD_VOCABULARIES={}",
+            "rustc-env=TRIFOLD_PACKED_VOCABULARIES={}",
             vocabularies.display()
         ));
     }

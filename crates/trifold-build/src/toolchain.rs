@@ -116,6 +116,20 @@ impl Toolchain {
             }),
         }
     }
+
+    /// The file of a library that the compiler links, by its full name.
+    pub fn library(&self, name: &str) -> Result<PathBuf, BuildError> {
+        let answer = ask(self.c.path(), &[&format!("-print-file-name={name}")])?;
+        let path = PathBuf::from(answer.trim());
+        if path.is_absolute() {
+            return Ok(path);
+        }
+        Err(BuildError::MissingTool {
+            program: name.into(),
+            needed_for: "linked into every program",
+            package: "libc6-dev",
+        })
+    }
 }
 
 fn compiler(cpp: bool) -> Result<cc::Tool, BuildError> {

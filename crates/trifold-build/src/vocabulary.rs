@@ -2,21 +2,14 @@
 //!
 //! stable-diffusion.cpp carries 48 MB of tokenizer tables as 235 MB of hexadecimal C arrays.
 //! Compiling them takes minutes and every picture program would carry all 48 MB, though most models
-//! need one table. Here the bytes are read at build time and packed with xz; the functions that
+//! need one table. Here the bytes are read at build time and packed; the functions that
 //! returned the arrays are generated anew and ask the host to unpack the one that is wanted.
 //!
-//! The packed file: a `u32` length, that many bytes of JSON (`[[name, offset, packed, raw], …]`,
-//! offsets counted from the end of the JSON), then the xz streams.
+//! How they are packed is the matter of `trifold-vocabulary`.
 
-use std::{collections::BTreeMap, io::Write as _, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
-use crate::{BuildError, cache::write_atomically, config::Vocabularies, units::glob};
-
-/// Part of the cache key: changes when the packed file would.
-pub(crate) const RECIPE: &str = "xz 6";
-
-/// xz preset: the dictionary (8 MB) holds nearly all of the largest table.
-const PRESET: u32 = 6;
+use crate::{BuildError, cache::write_atomically, config::Vocabularies, source::Tree, units::glob};
 
 /// A C++ source file that defines the functions of `vocab.h`.
 pub(crate) fn source_file(root: &Path, vocabularies: &Vocabularies) -> Result<String, BuildError> {
@@ -31,12 +24,16 @@ pub(crate) fn source_file(root: &Path, vocabularies: &Vocabularies) -> Result<St
     Ok(text)
 }
 
-/// Reads the arrays that the functions return and packs them into one file.
-pub(crate) fn pack(root: &Path, vocabularies: &Vocabularies, out: &Path) -> Result<(), BuildError> {
-    let wanted: Vec<String> = functions(root, vocabularies)?.into_values().collect();
+/// The vocabularies of an engine, as its source has them: the name of each array that a function of
+/// `vocab.h` returns, and its bytes.
+pub fn arrays(
+    tree: &Tree,
+    vocabularies: &Vocabularies,
+) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
+    let folder = tree.root.join(&vocabularies.folder);
     let mut arrays = BTreeMap::new();
-    for file in glob(&root.join(&vocabularies.folder), "*.hpp")? {
-        let path = root.join(&vocabularies.folder).join(file);
+    for file in glob(&folder, "*.hpp")? {
+        let path = folder.join(file);
         let text =
             fs_err::read_to_string(&path).map_err(BuildError::io("Could not read", &path))?;
         arrays.extend(
@@ -44,16 +41,26 @@ pub(crate) fn pack(root: &Path, vocabularies: &Vocabularies, out: &Path) -> Resu
                 .map_err(|what| BuildError::config(format!("{}: {what}", path.display())))?,
         );
     }
-    let chosen = wanted
-        .into_iter()
+    functions(&tree.root, vocabularies)?
+        .into_values()
         .map(|name| match arrays.remove(&name) {
             Some(bytes) => Ok((name, bytes)),
             None => Err(BuildError::config(format!(
                 "No vocabulary array of this name: {name}"
             ))),
         })
-        .collect::<Result<Vec<_>, _>>()?;
-    write_atomically(out, &join(&chosen)?)
+        .collect()
+}
+
+/// Packs the vocabularies of an engine into one file.
+pub(crate) fn pack(tree: &Tree, vocabularies: &Vocabularies, out: &Path) -> Result<(), BuildError> {
+    let arrays = arrays(tree, vocabularies)?;
+    let named: Vec<(&str, &[u8])> = arrays
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect();
+    let packed = trifold_vocabulary::pack(&named).map_err(BuildError::Vocabularies)?;
+    write_atomically(out, &packed)
 }
 
 /// Function name → name of the array that it returns, from upstream's source file.
@@ -115,48 +122,6 @@ fn parse_arrays(text: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
         arrays.push((name.trim().to_owned(), bytes));
     }
     Ok(arrays)
-}
-
-fn join(arrays: &[(String, Vec<u8>)]) -> Result<Vec<u8>, BuildError> {
-    let packed: Vec<std::io::Result<Vec<u8>>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = arrays
-            .iter()
-            .map(|(_, bytes)| scope.spawn(|| xz(bytes)))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err(std::io::Error::other("the packer panicked")))
-            })
-            .collect()
-    });
-    let mut index = Vec::new();
-    let mut streams = Vec::new();
-    for ((name, raw), packed) in arrays.iter().zip(packed) {
-        let packed = packed.map_err(BuildError::io(
-            "Could not pack the vocabulary",
-            name.as_str(),
-        ))?;
-        index.push((name, streams.len(), packed.len(), raw.len()));
-        streams.extend(packed);
-    }
-    let index =
-        serde_json::to_vec(&index).map_err(|error| BuildError::config(error.to_string()))?;
-    let length =
-        u32::try_from(index.len()).map_err(|error| BuildError::config(error.to_string()))?;
-    let mut all = length.to_le_bytes().to_vec();
-    all.extend(index);
-    all.extend(streams);
-    Ok(all)
-}
-
-fn xz(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut writer =
-        lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(PRESET))?;
-    writer.write_all(bytes)?;
-    writer.finish()
 }
 
 #[cfg(test)]

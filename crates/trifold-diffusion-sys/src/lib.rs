@@ -19,7 +19,10 @@ mod bindings;
 #[allow(unused_imports, clippy::wildcard_imports)] // generated for whatever the bindings name
 #[rustfmt::skip]
 mod guarded;
+pub mod env;
 mod vocabulary;
+#[cfg(any(test, not(feature = "vocabularies")))]
+mod vocabulary_file;
 mod watch;
 
 /// The C functions and types, unguarded.
@@ -27,6 +30,7 @@ pub mod raw {
     pub use super::bindings::*;
 }
 pub use guarded::*;
+pub use vocabulary::{VOCABULARIES_SECTION, VocabulariesError, noting_vocabularies};
 pub use watch::{Watch, watch};
 
 /// stable-diffusion.cpp: entered only after a look at the CPU.

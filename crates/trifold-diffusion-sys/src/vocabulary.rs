@@ -1,16 +1,92 @@
-//! The tokenizer vocabularies: packed beside the engine by trifold-build, unpacked when the engine
-//! asks for one. The format is described in `crates/trifold-build/src/vocabulary.rs`.
+//! The tokenizer vocabularies, packed: unpacked when the engine asks for one.
 
 use std::{
+    cell::RefCell,
     ffi::{CStr, c_char},
-    io::Read as _,
-    sync::{Mutex, PoisonError},
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-#[cfg(not(trifold_no_engine))]
-static PACKED: &[u8] = include_bytes!(env!("TRIFOLD_VOCABULARIES"));
-#[cfg(trifold_no_engine)]
-static PACKED: &[u8] = &[];
+use trifold_vocabulary::{Packed, VocabularyError};
+
+use crate::env;
+
+/// The ELF section that the packed vocabularies lie in, of a program or library that has them inside.
+pub const VOCABULARIES_SECTION: &str = ".trifold_vocabularies";
+
+/// Why the engine did not get a tokenizer vocabulary.
+///
+/// [`hint`](Self::hint) says what to do about it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VocabulariesError {
+    /// The file is none that can have vocabularies, or has none.
+    #[error(
+        "Expected packed vocabularies or an ELF file with the section {VOCABULARIES_SECTION} at: {} (found: {found})",
+        path.display()
+    )]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+    },
+
+    /// The program has no vocabularies inside, and no file that has.
+    #[error("Failed to find the tokenizer vocabularies (looked for: {})", looked_for.join(", "))]
+    Missing {
+        /// The places.
+        looked_for: Vec<String>,
+    },
+
+    /// A file could not be read.
+    #[error("Failed to read tokenizer vocabularies: {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Arc<io::Error>,
+    },
+
+    /// The vocabulary could not be unpacked.
+    #[error("Failed to unpack tokenizer vocabulary {name} of: {origin}")]
+    Unpack {
+        /// The vocabulary.
+        name: String,
+        /// The file that it is in; or `this program`.
+        origin: String,
+        /// Why.
+        #[source]
+        source: Arc<VocabularyError>,
+    },
+}
+
+impl VocabulariesError {
+    /// One sentence on what to do about it, where there is something to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Kind { .. } | Self::Missing { .. } | Self::Read { .. } => Some(format!(
+                "Install them with `pip install trifold-diffusion`, or name a file that has them in {}.",
+                env::VOCABULARIES
+            )),
+            Self::Unpack { source, .. } => source.hint(),
+        }
+    }
+}
+
+thread_local! {
+    static WHY: RefCell<Option<VocabulariesError>> = const { RefCell::new(None) };
+}
+
+/// Runs `call`, and says why the engine did not get a vocabulary that it asked for on this thread
+/// meanwhile. The engine itself only says which one.
+pub fn noting_vocabularies<R>(call: impl FnOnce() -> R) -> (R, Option<VocabulariesError>) {
+    let outer = WHY.take();
+    let result = call();
+    (result, WHY.replace(outer))
+}
 
 /// The last one unpacked: the engine asks twice, for the size and for the bytes.
 static LAST: Mutex<Option<(String, Vec<u8>)>> = Mutex::new(None);
@@ -25,7 +101,13 @@ pub(crate) unsafe extern "C" fn unpack(
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if last.as_ref().is_none_or(|(unpacked, _)| *unpacked != name) {
-        *last = find(&name).map(|bytes| (name.clone().into_owned(), bytes));
+        *last = match find(&name) {
+            Ok(bytes) => Some((name.into_owned(), bytes)),
+            Err(error) => {
+                note(&name, error);
+                return 0;
+            }
+        };
     }
     let Some((_, bytes)) = last.as_ref() else {
         return 0;
@@ -39,23 +121,62 @@ pub(crate) unsafe extern "C" fn unpack(
     size
 }
 
-fn find(name: &str) -> Option<Vec<u8>> {
-    let (index, streams) = split(PACKED)?;
-    let (_, offset, packed, raw) = index.into_iter().find(|entry| entry.0 == name)?;
-    let stream = streams.get(offset..offset.checked_add(packed)?)?;
-    let mut bytes = Vec::with_capacity(raw);
-    if let Err(error) = lzma_rust2::XzReader::new(stream, false).read_to_end(&mut bytes) {
-        tracing::error!(%error, name, "a tokenizer vocabulary could not be unpacked");
-        return None;
-    }
-    (bytes.len() == raw).then_some(bytes)
+/// Keeps an error for [`noting_vocabularies`], and logs it for whoever does not use that.
+fn note(name: &str, error: VocabulariesError) {
+    let hint = error.hint().unwrap_or_default();
+    let cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
+    tracing::error!(
+        target: "trifold::engine",
+        engine = "stable-diffusion.cpp",
+        cause,
+        name,
+        "{error}. {hint}"
+    );
+    // Without thread-locals, the thread is ending: nobody waits for it.
+    let _ = WHY.try_with(|why| why.replace(Some(error)));
 }
 
-type Entry = (String, usize, usize, usize);
+fn find(name: &str) -> Result<Vec<u8>, VocabulariesError> {
+    let (origin, bytes) = packed()?;
+    Packed::parse(bytes)
+        .and_then(|packed| packed.unpack(name))
+        .map_err(|source| VocabulariesError::Unpack {
+            name: name.to_owned(),
+            origin: origin.to_owned(),
+            source: Arc::new(source),
+        })
+}
 
-fn split(packed: &[u8]) -> Option<(Vec<Entry>, &[u8])> {
-    let (length, rest) = packed.split_first_chunk::<4>()?;
-    let (index, streams) =
-        rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-    Some((serde_json::from_slice(index).ok()?, streams))
+#[cfg(feature = "vocabularies")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "a file may be missing, these bytes cannot"
+)]
+fn packed() -> Result<(&'static str, &'static [u8]), VocabulariesError> {
+    Ok(("this program", &PACKED))
+}
+
+/// In a section of its own, where other programs find it: see [`VOCABULARIES_SECTION`].
+#[cfg(all(feature = "vocabularies", not(trifold_no_engine)))]
+#[used]
+#[unsafe(link_section = ".trifold_vocabularies")]
+static PACKED: [u8; include_bytes!(env!("TRIFOLD_PACKED_VOCABULARIES")).len()] =
+    *include_bytes!(env!("TRIFOLD_PACKED_VOCABULARIES"));
+
+#[cfg(all(feature = "vocabularies", trifold_no_engine))]
+static PACKED: [u8; 0] = [];
+
+#[cfg(not(feature = "vocabularies"))]
+fn packed() -> Result<(&'static str, &'static [u8]), VocabulariesError> {
+    use std::sync::OnceLock;
+
+    // Only what was found is kept: after a failure, the next call looks again.
+    static FILE: OnceLock<crate::vocabulary_file::VocabularyFile> = OnceLock::new();
+    let file = if let Some(file) = FILE.get() {
+        file
+    } else {
+        let found = crate::vocabulary_file::find()?;
+        FILE.get_or_init(|| found)
+    };
+    Ok((&file.origin, &file.packed))
 }

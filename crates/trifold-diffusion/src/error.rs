@@ -1,5 +1,6 @@
 use std::{fmt, io, path::PathBuf};
 
+use trifold_diffusion_sys::VocabulariesError;
 use trifold_formats::FormatError;
 use trifold_runtime::EngineError;
 
@@ -160,6 +161,26 @@ impl DiffusionError {
     }
 }
 
+impl DiffusionError {
+    /// The kind of the I/O error that is the cause, if it is one.
+    ///
+    /// ```
+    /// let error = trifold_diffusion::read_png("no/such/picture.png").unwrap_err();
+    /// assert_eq!(error.io_error_kind(), Some(std::io::ErrorKind::NotFound));
+    /// ```
+    pub fn io_error_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Read {
+                source: png::DecodingError::IoError(error),
+                ..
+            }
+            | Self::Save { source: error, .. }
+            | Self::Thread(error) => Some(error.kind()),
+            _ => None,
+        }
+    }
+}
+
 /// What an engine says of its own failure.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -178,12 +199,15 @@ pub enum Failure {
         /// Bytes a pixel.
         channels: u32,
     },
+    /// A tokenizer vocabulary that the model needs could not be had.
+    Vocabularies(VocabulariesError),
 }
 
 impl Failure {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Error(error) => error.hint(),
+            Self::Vocabularies(error) => error.hint(),
             Self::Nothing(_) | Self::Size { .. } => None,
         }
     }
@@ -193,6 +217,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Error(error) => error.fmt(f),
+            Self::Vocabularies(error) => error.fmt(f),
             Self::Nothing(lines) if lines.is_empty() => f.write_str("The engine does not say why"),
             Self::Nothing(lines) => f.write_str(&lines.join("; ")),
             Self::Size {
@@ -214,6 +239,7 @@ impl std::error::Error for Failure {
         match self {
             // Its message is this one's.
             Self::Error(error) => std::error::Error::source(error),
+            Self::Vocabularies(error) => std::error::Error::source(error),
             Self::Nothing(_) | Self::Size { .. } => None,
         }
     }

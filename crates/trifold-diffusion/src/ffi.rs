@@ -12,7 +12,7 @@ use trifold_diffusion_sys as sys;
 use trifold_diffusion_sys::{Watch, raw};
 use trifold_runtime::EngineError;
 
-use crate::{Part, Sampler, Scheduler};
+use crate::{Failure, Part, Sampler, Scheduler};
 
 /// The engine fills tables of tensor names when it first needs them, without a lock.
 static LOADING: Mutex<()> = Mutex::new(());
@@ -82,12 +82,12 @@ unsafe impl Sync for Context {}
 
 impl Context {
     /// Loads a model. `None`: the engine refused it, and logged why.
-    pub(crate) fn load(params: &ContextParams) -> Result<Option<Self>, EngineError> {
+    pub(crate) fn load(params: &ContextParams) -> Result<Option<Self>, Failure> {
         let mut raw_params = MaybeUninit::<raw::sd_ctx_params_t>::zeroed();
         // SAFETY: the pointer is valid for writing; the function fills in the defaults. Zeroes are a
         // valid value of every field before that.
         let mut raw_params = unsafe {
-            sys::sd_ctx_params_init(raw_params.as_mut_ptr())?;
+            sys::sd_ctx_params_init(raw_params.as_mut_ptr()).map_err(Failure::Error)?;
             raw_params.assume_init()
         };
         if let Some(model) = &params.model {
@@ -102,8 +102,14 @@ impl Context {
         raw_params.diffusion_flash_attn = params.flash_attention;
 
         let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: all texts live until the end of this function, and the engine copies them.
-        let context = unsafe { sys::new_sd_ctx(&raw const raw_params)? };
+        let (context, vocabularies) = sys::noting_vocabularies(|| {
+            // SAFETY: all texts live until the end of this function, and the engine copies them.
+            unsafe { sys::new_sd_ctx(&raw const raw_params) }
+        });
+        let context = context.map_err(|error| {
+            // The engine knows the name of the vocabulary only.
+            vocabularies.map_or(Failure::Error(error), Failure::Vocabularies)
+        })?;
         Ok(NonNull::new(context).map(|raw| Self {
             raw,
             poisoned: false,

@@ -1,17 +1,13 @@
 //! Pictures from text with stable-diffusion.cpp, sealed.
 //!
 //! ```
-//! use trifold_diffusion::{GenerateOptions, Model, Sampler, Seed};
+//! use trifold_diffusion::{Model, Seed};
 //!
 //! let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/picture/trifold-picture.gguf");
 //! let mut model = Model::load(path)?;
 //!
-//! let mut options = GenerateOptions::new("a red circle on a blue background");
-//! // What suits this model; see its README.
-//! (options.width, options.height) = (128, 128);
-//! options.sampler = Some(Sampler::Lcm);
+//! let mut options = model.default_options("a red circle on a blue background");
 //! options.steps = 12;
-//! options.guidance = 2.5;
 //! options.seed = Seed::Fixed(1);
 //!
 //! let pictures = model.generate(&options)?;
@@ -43,6 +39,7 @@ mod names;
 mod options;
 mod parameters;
 mod picture;
+mod preset;
 mod traits;
 
 pub use error::{DiffusionError, Failure};
@@ -52,6 +49,7 @@ pub use names::{Sampler, Scheduler};
 pub use options::{GenerateOptions, InitPicture, ModelOptions, Part, Seed};
 pub use parameters::Parameters;
 pub use picture::{Picture, StoredPicture, read_png};
+pub use trifold_diffusion_sys::VocabulariesError;
 pub use trifold_runtime::{CancelToken, EngineError};
 
 /// The version of stable-diffusion.cpp, as it says itself.

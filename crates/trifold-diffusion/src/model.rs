@@ -9,8 +9,10 @@ use trifold_formats::{FormatError, ModelFile};
 use trifold_runtime::{log, threads};
 
 use crate::{
-    DiffusionError, Failure, ModelOptions, Part, Sampler, Scheduler, engine_thread,
+    DiffusionError, Failure, GenerateOptions, ModelOptions, Part, Sampler, Scheduler,
+    engine_thread,
     ffi::{Context, ContextParams},
+    preset::Preset,
     traits::Traits,
 };
 
@@ -25,6 +27,7 @@ pub struct Model {
     pub(crate) context: Context,
     pub(crate) options: ModelOptions,
     pub(crate) traits: Traits,
+    preset: Option<Preset>,
     pub(crate) path: PathBuf,
 }
 
@@ -86,6 +89,7 @@ impl Model {
             context,
             options,
             traits,
+            preset: model.as_ref().and_then(Preset::of),
             path,
         })
     }
@@ -93,6 +97,25 @@ impl Model {
     /// The file that the model was loaded from; of a model in parts, that of the diffusion model.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The options that suit this model, with this prompt: those of [`GenerateOptions::new`], unless
+    /// its file tells that it is one for which other ones are known.
+    ///
+    /// ```
+    /// # use trifold_diffusion::{Model, Sampler};
+    /// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/picture/trifold-picture.gguf");
+    /// let options = Model::load(path)?.default_options("a red circle");
+    /// assert_eq!((options.width, options.height), (128, 128));
+    /// assert_eq!(options.sampler, Some(Sampler::Lcm));
+    /// # Ok::<_, trifold_diffusion::DiffusionError>(())
+    /// ```
+    pub fn default_options(&self, prompt: impl Into<String>) -> GenerateOptions {
+        let mut options = GenerateOptions::new(prompt);
+        if let Some(preset) = &self.preset {
+            preset.apply(&mut options);
+        }
+        options
     }
 
     /// The sampler that is used where none is chosen; `None` if it is one without a name here.
@@ -144,7 +167,7 @@ fn load_context(options: &ModelOptions, path: &Path) -> Result<Context, Diffusio
     match result {
         Ok(Some(context)) => Ok(context),
         Ok(None) => Err(failed(Failure::Nothing(lines))),
-        Err(error) => Err(failed(Failure::Error(error))),
+        Err(failure) => Err(failed(failure)),
     }
 }
 

@@ -81,7 +81,8 @@ pub enum Part {
 /// What to draw, and how.
 ///
 /// The defaults are the engine's: 512x512, 20 steps, guidance 7. They suit Stable Diffusion 1; other
-/// models say in their documentation what suits them.
+/// models say in their documentation what suits them, and of some it is known
+/// ([`Model::default_options`](crate::Model::default_options)).
 ///
 /// ```
 /// use trifold_diffusion::{GenerateOptions, Sampler, Seed};

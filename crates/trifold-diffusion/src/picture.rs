@@ -25,6 +25,17 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// A picture of `rgb8`, rows from the top, three bytes a pixel.
+    pub fn new(width: u32, height: u32, rgb8: Vec<u8>, seed: u64, parameters: Parameters) -> Self {
+        Self {
+            width,
+            height,
+            rgb8,
+            seed,
+            parameters,
+        }
+    }
+
     /// The red, green and blue of a pixel, counted from the top left; `None` outside.
     pub fn pixel(&self, x: u32, y: u32) -> Option<[u8; 3]> {
         if x >= self.width {
@@ -64,6 +75,10 @@ impl Picture {
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
         let text = self.parameters.to_string();
+        if text.is_empty() {
+            // Of a picture that something else has made.
+            return encoder.write_header()?.write_image_data(&self.rgb8);
+        }
         let is_latin_1 = text.chars().all(|character| u32::from(character) < 256);
         if is_latin_1 {
             encoder.add_text_chunk(PARAMETERS_KEY.into(), text)?;

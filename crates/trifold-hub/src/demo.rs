@@ -1,6 +1,8 @@
 //! The demo models and the spoken samples, both from `models/` at the root of the repository.
 
-use std::fmt;
+use std::{borrow::Cow, fmt, path::PathBuf};
+
+use crate::{HubError, env, path};
 
 /// A small model that comes with the program. What it can do, and what not, is told in the `README.md`
 /// of its folder in `models/`.
@@ -39,10 +41,9 @@ pub enum ModelKind {
 pub struct Sample {
     /// Its name: the file's, without `.wav`.
     pub name: &'static str,
-    /// A WAV file: one channel, 16 000 samples a second, 16 bits.
-    pub bytes: &'static [u8],
     /// What is said.
     pub transcript: &'static str,
+    bytes: Option<&'static [u8]>,
 }
 
 /// The demo models. They are listed even where the feature `demo-models` is off.
@@ -55,14 +56,14 @@ pub fn demo_models() -> &'static [DemoModel] {
     &MODELS
 }
 
-/// The spoken samples; none where the feature `demo-models` is off.
+/// The spoken samples. They are listed even where the feature `demo-models` is off.
 ///
 /// ```
-/// # #[cfg(feature = "demo-models")] {
 /// let sample = &trifold_hub::samples()[0];
 /// assert_eq!(sample.transcript, "Draw a red circle on a blue background.");
-/// assert!(sample.bytes.starts_with(b"RIFF"));
-/// # }
+/// # #[cfg(feature = "demo-models")]
+/// assert!(sample.bytes()?.starts_with(b"RIFF"));
+/// # Ok::<(), trifold_hub::HubError>(())
 /// ```
 pub fn samples() -> &'static [Sample] {
     &SAMPLES
@@ -83,6 +84,42 @@ impl DemoModel {
             .unwrap_or((self.file_name, "bin"));
         format!("{stem}-{}.{extension}", &self.sha256[..16])
     }
+}
+
+impl Sample {
+    /// A WAV file: one channel, 16 000 samples a second, 16 bits.
+    ///
+    /// # Errors
+    /// [`HubError::DemoNotIncluded`], or the file cannot be read, where the feature `demo-models` is off.
+    pub fn bytes(&self) -> Result<Cow<'static, [u8]>, HubError> {
+        if let Some(bytes) = self.bytes {
+            return Ok(Cow::Borrowed(bytes));
+        }
+        let file = folder(self.name)?
+            .join("samples")
+            .join(self.name)
+            .with_extension("wav");
+        path::check(&file)?;
+        fs_err::read(&file)
+            .map(Cow::Owned)
+            .map_err(|source| HubError::Unreadable { path: file, source })
+    }
+}
+
+/// The folder of demo models that are not inside the program.
+pub(crate) fn folder(name: &str) -> Result<PathBuf, HubError> {
+    let named = std::env::var_os(env::DEMO_MODELS).filter(|folder| !folder.is_empty());
+    let installed = || {
+        trifold_runtime::install::python_package("trifold_demo_models")
+            .into_iter()
+            .next()
+    };
+    named
+        .map(PathBuf::from)
+        .or_else(installed)
+        .ok_or_else(|| HubError::DemoNotIncluded {
+            name: name.to_owned(),
+        })
 }
 
 /// By name: there is one model of each.
@@ -129,7 +166,7 @@ impl fmt::Display for ModelKind {
 
 /// A file of `models/`, or nothing without the feature.
 macro_rules! embedded {
-    ($path:literal) => {{
+    ($path:expr) => {{
         #[cfg(feature = "demo-models")]
         let bytes: Option<&'static [u8]> = Some(include_bytes!(concat!("../../../models/", $path)));
         #[cfg(not(feature = "demo-models"))]
@@ -169,18 +206,16 @@ static MODELS: [DemoModel; 3] = [
     },
 ];
 
-#[cfg(feature = "demo-models")]
 macro_rules! sample {
     ($name:literal, $transcript:literal) => {
         Sample {
             name: $name,
-            bytes: include_bytes!(concat!("../../../models/speech/samples/", $name, ".wav")),
             transcript: $transcript,
+            bytes: embedded!(concat!("speech/samples/", $name, ".wav")),
         }
     };
 }
 
-#[cfg(feature = "demo-models")]
 static SAMPLES: [Sample; 6] = [
     sample!(
         "draw-a-red-circle",
@@ -195,6 +230,3 @@ static SAMPLES: [Sample; 6] = [
         "Tell me a story about a hungry duck. Play the next song, please."
     ),
 ];
-
-#[cfg(not(feature = "demo-models"))]
-static SAMPLES: [Sample; 0] = [];

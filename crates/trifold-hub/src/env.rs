@@ -4,6 +4,10 @@
 /// user's cache folder ([`XDG_CACHE_HOME`], else `.cache` in [`HOME`]).
 pub const CACHE: &str = "TRIFOLD_CACHE";
 
+/// Folder of the demo models, for a program that was built without them. Default: the Python package
+/// `trifold-demo-models` beside the program.
+pub const DEMO_MODELS: &str = "TRIFOLD_DEMO_MODELS";
+
 /// The user's cache folder, by the XDG base directory specification: a relative path is ignored.
 pub const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
 

@@ -17,8 +17,8 @@ pub enum HubError {
         /// The name, with `demo:`.
         name: String,
     },
-    /// The demo models were left out of this program (feature `demo-models`).
-    #[error("Demo model not included in this program: {name}")]
+    /// The demo models are neither inside this program (feature `demo-models`) nor installed beside it.
+    #[error("Demo model not installed: {name}")]
     DemoNotIncluded {
         /// The name, with `demo:`.
         name: String,
@@ -103,9 +103,10 @@ impl HubError {
                 demo_names()
             )),
             Self::UnknownDemo { .. } => Some(format!("The demo models are {}.", demo_names())),
-            Self::DemoNotIncluded { .. } => Some(
-                "Pass the path of a model file, or build with the feature `demo-models`.".into(),
-            ),
+            Self::DemoNotIncluded { .. } => Some(format!(
+                "Install them with `pip install trifold-demo-models`, or name their folder in {}.",
+                env::DEMO_MODELS
+            )),
             Self::HuggingFaceName { .. } => {
                 Some("For a file of that name, put a folder before it, such as `./`.".into())
             }

@@ -68,12 +68,36 @@ pub fn resolve_in(source: &Source, cache: &Path) -> Result<PathBuf, HubError> {
     resolve_with(source, || Ok(cache.to_owned()))
 }
 
+/// [`resolve`], with the demo models in a folder of their own instead of inside the program: for
+/// programs that are shipped without them. Nothing is written.
+///
+/// # Errors
+/// As [`resolve`] gives for paths.
+///
+/// ```no_run
+/// let path = trifold_hub::resolve_demo_in(&"demo:story".parse()?, "models".as_ref())?;
+/// assert!(path.ends_with("trifold-story.gguf"));
+/// # Ok::<(), trifold_hub::HubError>(())
+/// ```
+pub fn resolve_demo_in(source: &Source, folder: &Path) -> Result<PathBuf, HubError> {
+    match source {
+        Source::Demo(model) => {
+            let path = folder.join(model.file_name);
+            path::check(&path).map(|()| path)
+        }
+        Source::HuggingFace { .. } | Source::Path(_) => resolve(source),
+    }
+}
+
 fn resolve_with(
     source: &Source,
     cache: impl FnOnce() -> Result<PathBuf, HubError>,
 ) -> Result<PathBuf, HubError> {
     match source {
-        Source::Demo(model) => cache::install(model, &cache()?),
+        Source::Demo(model) if model.bytes().is_some() => cache::install(model, &cache()?),
+        Source::Demo(model) => {
+            resolve_demo_in(source, &demo::folder(&format!("demo:{}", model.name))?)
+        }
         Source::HuggingFace { .. } => Err(HubError::HuggingFace {
             name: source.to_string(),
         }),

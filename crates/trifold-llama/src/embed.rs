@@ -125,6 +125,11 @@ impl Embedder {
         self.pooling
     }
 
+    /// The token that ends the calls to come, instead of [`EmbedOptions::cancel`].
+    pub fn cancelled_by(&mut self, token: &CancelToken) {
+        self.cancel = Some(token.clone());
+    }
+
     /// The most tokens that a text may have.
     pub fn n_ctx(&self) -> usize {
         self.n_ctx

@@ -12,7 +12,13 @@ use std::sync::{
 /// assert!(token.is_cancelled());
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
+pub struct CancelToken(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    cancelled: AtomicBool,
+    parent: Option<CancelToken>,
+}
 
 impl CancelToken {
     /// A token that is not cancelled.
@@ -20,13 +26,32 @@ impl CancelToken {
         Self::default()
     }
 
-    /// Asks every call that holds a clone to stop. It cannot be taken back.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    /// A token that is cancelled with this one, and can be cancelled alone.
+    ///
+    /// ```
+    /// let all = trifold_runtime::CancelToken::new();
+    /// let one = all.child();
+    /// one.cancel();
+    /// assert!(one.is_cancelled() && !all.is_cancelled());
+    /// all.cancel();
+    /// assert!(all.child().is_cancelled());
+    /// ```
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self(Arc::new(Inner {
+            cancelled: AtomicBool::new(false),
+            parent: Some(self.clone()),
+        }))
     }
 
-    /// Whether [`CancelToken::cancel`] was called.
+    /// Asks every call that holds a clone, or a [child](Self::child), to stop. It cannot be taken back.
+    pub fn cancel(&self) {
+        self.0.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`CancelToken::cancel`] was called, of this token or of one that it is a child of.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.cancelled.load(Ordering::Relaxed)
+            || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
     }
 }

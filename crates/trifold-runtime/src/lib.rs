@@ -16,6 +16,7 @@ compile_error!("trifold does not support this system yet: Linux on x86-64 only f
 mod cancel;
 pub mod cpu;
 pub mod guard;
+pub mod install;
 pub mod log;
 pub mod process;
 pub mod threads;

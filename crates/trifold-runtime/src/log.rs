@@ -1,6 +1,9 @@
 //! What engines say: to `tracing`, line by line, and on demand into an error message.
 
-use std::{cell::RefCell, collections::VecDeque};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+};
 
 /// Lines kept of one call; the last ones say why it failed.
 const KEPT_LINES: usize = 8;
@@ -11,6 +14,7 @@ const MORE: i32 = 5;
 thread_local! {
     static PENDING: RefCell<Option<(i32, String)>> = const { RefCell::new(None) };
     static KEPT: RefCell<Option<VecDeque<String>>> = const { RefCell::new(None) };
+    static FAILURE_EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs `call` and keeps the warnings and errors that the engine logs on this thread meanwhile.
@@ -18,10 +22,19 @@ thread_local! {
 /// Engines often return null and say why in the log only. Returns the last lines, oldest first.
 pub fn keeping<R>(call: impl FnOnce() -> R) -> (R, Vec<String>) {
     let outer = KEPT.replace(Some(VecDeque::new()));
+    let expected = FAILURE_EXPECTED.replace(false);
     let result = call();
     flush();
+    FAILURE_EXPECTED.set(expected);
     let lines = KEPT.replace(outer).unwrap_or_default();
     (result, lines.into())
+}
+
+/// Says that the engine is made to fail, for instance because its call was cancelled: until the end of
+/// [`keeping`], what it says on this thread is for the debug level only, and not kept. Elsewhere it does
+/// nothing.
+pub fn expect_failure() {
+    FAILURE_EXPECTED.set(KEPT.with_borrow(Option::is_some));
 }
 
 /// Takes a piece of text; whole lines are passed on.
@@ -71,6 +84,8 @@ fn emit(engine: &'static str, level: i32, line: &str) {
     if line.trim_matches('.').is_empty() {
         return;
     }
+    let expected = FAILURE_EXPECTED.try_with(Cell::get).unwrap_or(false);
+    let level = if expected { level.min(2) } else { level };
     if level >= 3 {
         // No thread-local: nobody waits for the lines either.
         let _ = KEPT.try_with(|kept| {
@@ -92,7 +107,7 @@ fn emit(engine: &'static str, level: i32, line: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{keeping, receive};
+    use super::{expect_failure, keeping, receive};
 
     #[test]
     fn lines_are_put_together_from_pieces() {
@@ -105,6 +120,20 @@ mod tests {
             receive("test", 4, "no newline");
         });
         assert_eq!(lines, ["could not read", "second line", "no newline"]);
+    }
+
+    #[test]
+    fn what_was_expected_is_not_kept() {
+        let ((), lines) = keeping(|| {
+            receive("test", 4, "a real error\n");
+            let ((), inner) = keeping(|| {
+                expect_failure();
+                receive("test", 4, "failed to go on\n");
+            });
+            assert!(inner.is_empty());
+            receive("test", 3, "another\n");
+        });
+        assert_eq!(lines, ["a real error", "another"]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 
-use crate::WhisperError;
+use crate::{Hooks, WhisperError};
 use resample::Resampler;
 pub use resample::resample;
 
@@ -67,7 +67,7 @@ const MAX_PACKET_SAMPLES: u64 = 1 << 24;
 /// - [`WhisperError::AudioDecode`]: it is damaged from the beginning;
 /// - [`WhisperError::AudioTooLong`]: it is longer than [`MAX_DURATION`].
 pub fn load(path: impl AsRef<Path>) -> Result<Vec<f32>, WhisperError> {
-    load_unless(path.as_ref(), &|| false)
+    load_with(path, &Hooks::new())
 }
 
 /// How long so many samples play.
@@ -84,14 +84,16 @@ pub(crate) fn samples_in(duration: Duration) -> usize {
     usize::try_from(samples).unwrap_or(usize::MAX)
 }
 
-/// As [`load`], unless `cancelled` says that nobody waits for it any more.
-pub(crate) fn load_unless(
-    path: &Path,
-    cancelled: &dyn Fn() -> bool,
-) -> Result<Vec<f32>, WhisperError> {
+/// As [`load`], until [`Hooks::cancelled_by`] ends it; there is no progress to report, as files need not
+/// say how long they are.
+///
+/// # Errors
+/// Also [`WhisperError::Cancelled`].
+pub fn load_with(path: impl AsRef<Path>, hooks: &Hooks) -> Result<Vec<f32>, WhisperError> {
+    let path = path.as_ref();
     // The decoders are safe code, but some panic where numbers in a file contradict each other.
     // Nothing of them is left after that.
-    catch_unwind(AssertUnwindSafe(|| decode(path, cancelled))).unwrap_or_else(|panic| {
+    catch_unwind(AssertUnwindSafe(|| decode(path, hooks))).unwrap_or_else(|panic| {
         let message = panic.downcast_ref::<&str>().map(ToString::to_string);
         let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
         let source = format!("the decoder panicked: {}", message.unwrap_or_default()).into();
@@ -102,7 +104,7 @@ pub(crate) fn load_unless(
     })
 }
 
-fn decode(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Vec<f32>, WhisperError> {
+fn decode(path: &Path, hooks: &Hooks) -> Result<Vec<f32>, WhisperError> {
     let mut format = open(path)?;
     let mut track = AudioTrack::find(path, &*format)?;
     let mut sink = Sink {
@@ -114,7 +116,7 @@ fn decode(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Vec<f32>, Whisper
     let mut damage = Damage::default();
     let mut packets_since_reset = 0_u32;
     loop {
-        if cancelled() {
+        if hooks.is_cancelled() {
             return Err(WhisperError::Cancelled);
         }
         match format.next_packet() {

@@ -66,8 +66,8 @@ pub enum WhisperError {
         found: String,
     },
 
-    /// A [`CancelToken`](trifold_runtime::CancelToken) stopped the transcription.
-    #[error("The transcription was cancelled")]
+    /// A [`CancelToken`](trifold_runtime::CancelToken) stopped the call.
+    #[error("The call was cancelled")]
     Cancelled,
 
     /// The model computed something that is not a number.

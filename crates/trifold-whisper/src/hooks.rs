@@ -1,13 +1,15 @@
 use std::fmt;
+use std::io::{self, Read};
 
-use trifold_runtime::CancelToken;
+use trifold_runtime::{CancelToken, log};
 
 use crate::Segment;
 use crate::ffi::{Observer, RawSegment};
 use crate::words::Layout;
 
-/// What watches over a transcription. All of it runs on the thread that transcribes, in between the
-/// engine's work: it should be quick. A panic in it stops the transcription and goes on from the call.
+/// What watches over a call: a transcription, or the loading of a [model](crate::Model::load_with) or
+/// [audio file](crate::audio::load_with). All of it runs on the calling thread, in between the engine's
+/// work: it should be quick. A panic in it stops the call and goes on from it.
 ///
 /// ```
 /// use trifold_whisper::{CancelToken, Hooks, Model, Options};
@@ -72,6 +74,12 @@ impl<'a> Hooks<'a> {
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancel.as_ref().is_some_and(CancelToken::is_cancelled)
     }
+
+    pub(crate) fn report(&mut self, percent: u8) {
+        if let Some(hook) = &mut self.progress {
+            hook(percent);
+        }
+    }
 }
 
 impl fmt::Debug for Hooks<'_> {
@@ -81,6 +89,49 @@ impl fmt::Debug for Hooks<'_> {
             .field("segment", &self.segment.is_some())
             .field("cancel", &self.cancel)
             .finish()
+    }
+}
+
+/// A model file on its way into the engine, under watch.
+pub(crate) struct WatchedFile<'w, 'h, R> {
+    file: R,
+    length: u64,
+    read: u64,
+    hooks: &'w mut Hooks<'h>,
+    percent: Option<u8>,
+}
+
+impl<'w, 'h, R: Read> WatchedFile<'w, 'h, R> {
+    pub(crate) fn new(file: R, length: u64, hooks: &'w mut Hooks<'h>) -> Self {
+        Self {
+            file,
+            length,
+            read: 0,
+            hooks,
+            percent: None,
+        }
+    }
+}
+
+impl<R: Read> Read for WatchedFile<'_, '_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        /// A large model has tensors of some 100 MB, which take long to read at once.
+        const MOST: usize = 4 << 20;
+        if self.hooks.is_cancelled() {
+            log::expect_failure();
+            return Err(io::Error::other("cancelled"));
+        }
+        let most = buffer.len().min(MOST);
+        let count = self.file.read(&mut buffer[..most])?;
+        self.read += count as u64;
+        // 100 is for the end of it.
+        let percent = (self.read.saturating_mul(100) / self.length.max(1)).min(99);
+        let percent = u8::try_from(percent).unwrap_or(99);
+        if self.percent.is_none_or(|before| before < percent) {
+            self.percent = Some(percent);
+            self.hooks.report(percent);
+        }
+        Ok(count)
     }
 }
 
@@ -114,9 +165,7 @@ impl Observer for Watch<'_, '_> {
         let percent = u8::try_from(percent.clamp(0, 100)).unwrap_or(100);
         if self.percent.is_none_or(|before| before < percent) {
             self.percent = Some(percent);
-            if let Some(hook) = &mut self.hooks.progress {
-                hook(percent);
-            }
+            self.hooks.report(percent);
         }
     }
 
@@ -130,7 +179,10 @@ impl Observer for Watch<'_, '_> {
     }
 
     fn stop(&mut self) -> bool {
-        self.stopped |= self.hooks.is_cancelled();
+        if self.hooks.is_cancelled() {
+            self.stopped = true;
+            log::expect_failure();
+        }
         self.stopped
     }
 }

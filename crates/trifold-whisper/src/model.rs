@@ -9,8 +9,9 @@ use trifold_formats::{ModelFile, WhisperHparams, check_speech_model};
 use trifold_runtime::log;
 
 use crate::ffi::{self, Context, LoadError};
+use crate::hooks::WatchedFile;
 use crate::options::invalid;
-use crate::{Transcriber, WhisperError};
+use crate::{Hooks, Transcriber, WhisperError};
 
 /// A speech model in memory. Clones share it; any number of threads can transcribe with one model,
 /// each with a [`Transcriber`] of its own.
@@ -70,10 +71,30 @@ impl Model {
     /// [`WhisperError::ModelRead`] if it cannot be read to its end;
     /// [`WhisperError::LoadRefused`] and [`WhisperError::Engine`] if the engine cannot load it.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, WhisperError> {
+        Self::load_with(path, &mut Hooks::new())
+    }
+
+    /// As [`Model::load`], under watch: [`Hooks::on_progress`] hears how much of the file was read.
+    ///
+    /// ```
+    /// use trifold_whisper::{Hooks, Model};
+    ///
+    /// # const SPEECH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/speech");
+    /// let mut last = 0;
+    /// let mut hooks = Hooks::new().on_progress(|percent| last = percent);
+    /// Model::load_with(format!("{SPEECH}/trifold-speech.bin"), &mut hooks)?;
+    /// drop(hooks);
+    /// assert_eq!(last, 100);
+    /// # Ok::<_, trifold_whisper::WhisperError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Also [`WhisperError::Cancelled`].
+    pub fn load_with(path: impl AsRef<Path>, hooks: &mut Hooks) -> Result<Self, WhisperError> {
         let path = path.as_ref();
         let started = Instant::now();
         let checked = check_speech_model(path)?;
-        let context = load_context(path)?;
+        let context = load_context(path, checked.len(), hooks)?;
         let info = describe(&checked, &context, started.elapsed())?;
         let first_special_token = context
             .first_special_token()
@@ -86,6 +107,7 @@ impl Model {
             first_special_token,
             languages: &known[..count],
         };
+        hooks.report(100);
         Ok(Self {
             inner: Arc::new(inner),
         })
@@ -138,15 +160,16 @@ impl Model {
     }
 }
 
-fn load_context(path: &Path) -> Result<Context, WhisperError> {
+fn load_context(path: &Path, length: u64, hooks: &mut Hooks) -> Result<Context, WhisperError> {
     let read_error = |source| WhisperError::ModelRead {
         path: path.to_owned(),
         source,
     };
     let file = File::open(path).map_err(read_error)?;
-    let mut reader = BufReader::new(file);
+    let mut reader = WatchedFile::new(BufReader::new(file), length, hooks);
     let (result, said) = log::keeping(|| Context::load(&mut reader));
     match result {
+        Err(LoadError::Read(_)) if hooks.is_cancelled() => Err(WhisperError::Cancelled),
         Ok(Some(context)) => Ok(context),
         Ok(None) => Err(WhisperError::LoadRefused {
             path: path.to_owned(),

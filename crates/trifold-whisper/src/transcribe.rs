@@ -164,7 +164,7 @@ impl Transcriber {
         self.check_usable()?;
         options.check(self.model.info())?;
         let started = Instant::now();
-        let samples = audio::load_unless(path.as_ref(), &|| hooks.is_cancelled())?;
+        let samples = audio::load_with(path, hooks)?;
         let loaded = started.elapsed();
         let mut transcript = self.transcribe_with(&samples, options, hooks)?;
         transcript.timings.audio = Some(loaded);
@@ -190,8 +190,7 @@ impl Transcriber {
         };
         options.check(self.model.info())?;
         let lease = threads::lease(options.explicit_threads());
-        let window = samples.len().min(30 * audio::SAMPLE_RATE as usize);
-        self.detect(&filled_up(&samples[..window]), &lease)
+        self.detect(&filled_up(samples), &lease)
     }
 
     fn check_usable(&self) -> Result<(), WhisperError> {
@@ -243,6 +242,7 @@ impl Transcriber {
         Ok((language, Some(started.elapsed())))
     }
 
+    /// In the first 30 s: the engine would make a spectrogram of all samples, and look at no more of it.
     fn detect(
         &mut self,
         samples: &[f32],
@@ -253,14 +253,17 @@ impl Transcriber {
         if let (1, Some(only)) = (languages.len(), self.model.languages().next()) {
             return Ok(vec![spoken(only, Some(1.0))]);
         }
+        let window = samples.len().min(30 * audio::SAMPLE_RATE as usize);
         let n_vocab = self.model.info().hparams.n_vocab as usize;
         let start = self
             .model
             .context()
             .start_token()
             .map_err(WhisperError::engine(WHAT))?;
-        let (logits, said) =
-            log::keeping(|| self.state.first_logits(samples, lease.count_i32(), n_vocab));
+        let (logits, said) = log::keeping(|| {
+            self.state
+                .first_logits(&samples[..window], lease.count_i32(), n_vocab)
+        });
         let Some(logits) = logits.map_err(WhisperError::engine(WHAT))? else {
             return Err(WhisperError::EngineCode {
                 what: WHAT,

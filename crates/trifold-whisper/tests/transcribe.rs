@@ -383,7 +383,7 @@ fn cancelling_ends_the_call_and_not_the_transcriber() {
     drop(hooks);
     other.join().unwrap();
     assert!(matches!(error, WhisperError::Cancelled), "{error}");
-    assert_eq!(error.to_string(), "The transcription was cancelled");
+    assert_eq!(error.to_string(), "The call was cancelled");
     assert!(
         (1..100).contains(&count),
         "{count} segments of more than 100"
@@ -397,6 +397,37 @@ fn cancelling_ends_the_call_and_not_the_transcriber() {
             .len(),
         2
     );
+}
+
+#[test]
+fn loading_is_watched_and_cancelled() {
+    let mut heard = Vec::new();
+    let mut hooks = Hooks::new().on_progress(|percent| heard.push(percent));
+    let loaded = Model::load_with(common::model_path(), &mut hooks).unwrap();
+    drop(hooks);
+    assert_eq!(loaded.info().file_bytes, model().info().file_bytes);
+    assert!(
+        heard.len() > 10 && heard.is_sorted_by(|a, b| a < b),
+        "{heard:?}"
+    );
+    assert_eq!((heard[0], heard.last()), (0, Some(&100)));
+
+    let cancel = CancelToken::new();
+    let mut last = 0;
+    let mut hooks = Hooks::new().cancelled_by(&cancel).on_progress(|percent| {
+        last = percent;
+        if percent >= 20 {
+            cancel.cancel();
+        }
+    });
+    let error = Model::load_with(common::model_path(), &mut hooks).unwrap_err();
+    drop(hooks);
+    assert!(matches!(error, WhisperError::Cancelled), "{error}");
+    assert!((20..100).contains(&last), "{last} %");
+
+    let hooks = Hooks::new().cancelled_by(&cancel);
+    let error = audio::load_with(sample("kitchen-light.wav"), &hooks).unwrap_err();
+    assert!(matches!(error, WhisperError::Cancelled), "{error}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use trifold_whisper::{Hooks, Options, Transcript};
 use crate::{
     commands::{
         doctor::{self, EngineReport, Seal},
-        draw, model, output,
+        model, output,
     },
     error::CliError,
     interrupt,
@@ -224,7 +224,7 @@ impl Show<'_> {
     fn recordings(&mut self) -> Result<Vec<PathBuf>, CliError> {
         let mut paths: Vec<PathBuf> = self.args.speak.iter().cloned().collect();
         for sample in trifold_hub::samples().iter().take(2) {
-            paths.push(self.save(&format!("{}.wav", sample.name), sample.bytes)?);
+            paths.push(self.save(&format!("{}.wav", sample.name), &sample.bytes()?)?);
         }
         Ok(paths)
     }
@@ -277,7 +277,8 @@ impl Show<'_> {
         let meter = Meter::start();
         let mut model = model::picture("demo:picture", |_| {}, self.ui)?;
         let load = meter.seconds();
-        let options = draw::demo_options(prompt, Seed::Fixed(u64::from(self.args.seed)));
+        let mut options = model.default_options(prompt);
+        options.seed = Seed::Fixed(u64::from(self.args.seed));
         let bar = self.ui.bar(u64::from(options.steps), "Drawing");
         let (mut sampling, mut done) = (Duration::ZERO, 0_u32);
         let pictures = model.generate_with(&options, &interrupt::token(), |progress| {

@@ -187,47 +187,15 @@ fn schedulers() -> impl clap::builder::TypedValueParser<Value = Scheduler> {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Scheduler>())
 }
 
-/// What suits a model, where nothing else is asked for.
-struct Preset {
-    width: u32,
-    height: u32,
-    steps: u32,
-    guidance: f32,
-    sampler: Option<Sampler>,
-}
-
-impl Preset {
-    /// See models/picture/README.md.
-    const DEMO: Self = Self {
-        width: 128,
-        height: 128,
-        steps: 12,
-        guidance: 2.5,
-        sampler: Some(Sampler::Lcm),
-    };
-
-    /// Overwrites the library's defaults.
-    fn apply(&self, options: &mut GenerateOptions) {
-        (options.width, options.height) = (self.width, self.height);
-        (options.steps, options.guidance) = (self.steps, self.guidance);
-        options.sampler = self.sampler;
-    }
-}
-
-/// What suits `demo:picture`.
-pub(crate) fn demo_options(prompt: &str, seed: Seed) -> GenerateOptions {
-    let mut options = GenerateOptions::new(prompt);
-    Preset::DEMO.apply(&mut options);
-    options.seed = seed;
-    options
-}
-
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let target = Target::new(args)?;
-    let options = args.options(ui)?;
+    let inputs = Inputs::read(args, ui)?;
     let started = Instant::now();
     let mut model = args.model.load(args.threads, ui)?;
     let load = started.elapsed();
+    let defaults = model.default_options(inputs.prompt.as_str());
+    let native = (defaults.width, defaults.height);
+    let options = args.options(defaults, inputs);
 
     let started = Instant::now();
     let (pictures, steps) = draw(&mut model, &options, ui)?;
@@ -245,7 +213,6 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         return ui.print_json(&report);
     }
     ui.note(&report.note(&options));
-    let native = (Preset::DEMO.width, Preset::DEMO.height);
     if args.model.is_demo()? && (options.width, options.height) != native {
         ui.note(&format!(
             "note: {DEMO} knows only pictures of {}x{}: others come out wrong",
@@ -330,10 +297,17 @@ fn explain(error: DiffusionError) -> CliError {
     }
 }
 
-impl Args {
-    fn options(&self, ui: &Ui) -> Result<GenerateOptions, CliError> {
-        let seed = self.seed.parse().map_err(explain)?;
-        let prompt = match self.prompt.as_str() {
+/// What is read before the model is loaded, which takes longer.
+struct Inputs {
+    prompt: String,
+    seed: Seed,
+    init: Option<InitPicture>,
+}
+
+impl Inputs {
+    fn read(args: &Args, ui: &Ui) -> Result<Self, CliError> {
+        let seed = args.seed.parse().map_err(explain)?;
+        let prompt = match args.prompt.as_str() {
             "-" => input::stdin("what to draw", ui)?,
             prompt => prompt.to_owned(),
         };
@@ -345,13 +319,29 @@ impl Args {
                 hint,
             ));
         }
-        let is_demo = self.model.is_demo()?;
-        let mut options = if is_demo {
-            demo_options(&prompt, seed)
-        } else {
-            GenerateOptions::new(prompt)
+        let init = match &args.init {
+            Some(path) => {
+                input::check_exists(path, "picture")?;
+                let picture = trifold_diffusion::read_png(path)?;
+                Some(InitPicture::new(
+                    picture.width,
+                    picture.height,
+                    picture.rgb8,
+                    args.strength,
+                ))
+            }
+            None => None,
         };
-        options.seed = seed;
+        Ok(Self { prompt, seed, init })
+    }
+}
+
+impl Args {
+    /// What was asked for, and what suits the model where nothing was.
+    fn options(&self, defaults: GenerateOptions, inputs: Inputs) -> GenerateOptions {
+        let mut options = defaults;
+        options.seed = inputs.seed;
+        options.init = inputs.init;
         options.negative_prompt.clone_from(&self.negative);
         options.width = self.width.unwrap_or(options.width);
         options.height = self.height.unwrap_or(options.height);
@@ -361,17 +351,7 @@ impl Args {
         options.scheduler = self.scheduler;
         options.batch = self.batch;
         options.clip_skip = self.clip_skip;
-        if let Some(path) = &self.init {
-            input::check_exists(path, "picture")?;
-            let picture = trifold_diffusion::read_png(path)?;
-            options.init = Some(InitPicture::new(
-                picture.width,
-                picture.height,
-                picture.rgb8,
-                self.strength,
-            ));
-        }
-        Ok(options)
+        options
     }
 }
 

@@ -59,7 +59,11 @@ impl Drop for ContextHandle {
 
 unsafe extern "C" fn is_cancelled(data: *mut c_void) -> bool {
     // SAFETY: `decode` passes a token that lives until it has taken this callback away again.
-    unsafe { &*data.cast::<CancelToken>() }.is_cancelled()
+    let cancelled = unsafe { &*data.cast::<CancelToken>() }.is_cancelled();
+    if cancelled {
+        log::expect_failure();
+    }
+    cancelled
 }
 
 impl ContextHandle {

@@ -1,0 +1,144 @@
+"""What the packages of trifold's engines share; each carries a copy."""
+
+from __future__ import annotations
+
+from errno import ENOENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, Callable, NoReturn, Protocol, TypeVar, Union
+
+    from typing_extensions import ParamSpec, Self
+
+    from ._native import CancelToken
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+    #: ``True`` for a bar by tqdm, or a function that is told the fraction done, 0.0 to 1.0.
+    Progress = Union[bool, Callable[[float], object], None]
+
+    class Closable(Protocol):
+        @property
+        def closed(self) -> bool: ...
+        def close(self) -> None: ...
+
+
+class Hinted(Exception):
+    """An error that knows what to do about it.
+
+    Attributes:
+        message: What failed, with its causes.
+        hint: What to do about it, if there is something to do.
+    """
+
+    message: str
+    hint: str | None
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+        if isinstance(self, OSError):
+            # It has taken the two arguments for these.
+            error: Any = self
+            error.errno = ENOENT if isinstance(self, FileNotFoundError) else None
+            error.strerror = message
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\nhint: {self.hint}"
+
+
+class Handle:
+    """An object that owns an engine's object: closed once, never copied."""
+
+    _native: Closable
+
+    def close(self) -> None:
+        """Stops running calls, refuses those that wait, and frees the memory. It may be called again."""
+        self._native.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._native.closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(
+            f"Cannot pickle or copy a {name}: it holds memory of the engine\n"
+            f"hint: Pass the model's path, and make a {name} from it on the other side."
+        )
+
+
+def demo_models() -> str | None:
+    """The folder of the package trifold-demo-models, if that is installed."""
+    from importlib.util import find_spec
+
+    spec = find_spec("trifold_demo_models")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return spec.submodule_search_locations[0]
+
+
+def shown(progress: Progress, what: str) -> tuple[Callable[[float], object] | None, Callable[[], object]]:
+    """A function that is told the fraction done, and one for the end."""
+    if progress is None or progress is False:
+        return None, lambda: None
+    if callable(progress):
+        return progress, lambda: None
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        raise ImportError(
+            "progress=True needs tqdm, which is not installed\nhint: pip install tqdm, or give a function"
+        ) from error
+    bar = tqdm(total=100, desc=what, unit="%", leave=False)
+
+    def show(fraction: float) -> None:
+        bar.n = round(100 * fraction)
+        bar.refresh()
+
+    return show, bar.close
+
+
+async def in_thread(cancel: CancelToken, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Runs a call in a thread; if this task is cancelled, so is the call, through its token."""
+    import asyncio
+
+    try:
+        return await asyncio.to_thread(call, *args, **kwargs)
+    except asyncio.CancelledError:
+        cancel.cancel()
+        raise
+
+
+def child(options: Any) -> CancelToken:
+    """A token for the call of a task, also cancelled with the caller's own; it takes that one's place."""
+    from ._native import CancelToken
+
+    given: CancelToken | None = options.get("cancel")
+    token = CancelToken() if given is None else given.child()
+    options["cancel"] = token
+    return token
+
+
+def to_json(what: str, value: Any) -> str:
+    """JSON for the native side, with an error that says which argument it was."""
+    import json
+
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"Expected {what} to be JSON: {error}") from None

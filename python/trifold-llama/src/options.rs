@@ -1,0 +1,180 @@
+//! Keyword options into those of the safe crate.
+
+use std::{collections::BTreeMap, num::NonZeroUsize};
+
+use pyo3::{prelude::*, types::PyDict};
+use trifold_llama::{
+    ContextOptions, Dry, GenerateOptions, Mirostat, Pooling, SamplingOptions, Special, Token, Xtc,
+};
+use trifold_python::{CancelToken, Failure, Limits, Options, seconds};
+
+/// What every long call takes.
+pub(crate) fn limits(options: &mut Options<'_>) -> PyResult<Limits> {
+    let timeout = options.take::<f64>("timeout")?;
+    let cancel = options.take::<Py<CancelToken>>("cancel")?;
+    Ok(Limits {
+        timeout: timeout.map(|value| seconds("timeout", value)).transpose()?,
+        cancel: cancel.map(|token| token.get().0.clone()),
+    })
+}
+
+/// How a model is loaded.
+pub(crate) struct LoadOptions {
+    pub(crate) mmap: bool,
+    pub(crate) check_tensors: bool,
+    pub(crate) vocab_only: bool,
+    pub(crate) context: ContextOptions,
+    pub(crate) limits: Limits,
+}
+
+impl LoadOptions {
+    pub(crate) fn new(given: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let mut options = Options::new(given);
+        let mut load = Self {
+            mmap: true,
+            check_tensors: false,
+            vocab_only: false,
+            context: ContextOptions::default(),
+            limits: limits(&mut options)?,
+        };
+        options.set("mmap", &mut load.mmap)?;
+        options.set("check_tensors", &mut load.check_tensors)?;
+        options.set("vocab_only", &mut load.vocab_only)?;
+        options.set("n_ctx", &mut load.context.n_ctx)?;
+        options.set("n_batch", &mut load.context.n_batch)?;
+        load.context.threads = threads(&mut options)?;
+        options.finish()?;
+        Ok(load)
+    }
+}
+
+fn threads(options: &mut Options<'_>) -> PyResult<Option<NonZeroUsize>> {
+    options
+        .take::<usize>("threads")?
+        .map(|count| {
+            NonZeroUsize::new(count).ok_or_else(|| {
+                let message = "Expected 1 or more for option threads (found: 0)";
+                Failure::new("OptionError", message, None).into()
+            })
+        })
+        .transpose()
+}
+
+/// How to generate: the options of Python's `GenerateOptions`.
+pub(crate) fn generate(given: Option<&Bound<'_, PyDict>>) -> PyResult<(GenerateOptions, Limits)> {
+    let mut options = Options::new(given);
+    let limits = limits(&mut options)?;
+    let mut generate = GenerateOptions {
+        max_tokens: options.take("max_tokens")?,
+        stop: stop(&mut options)?,
+        logprobs: options.take("logprobs")?,
+        add_bos: options.take("add_bos")?,
+        sampling: sampling(&mut options)?,
+        ..GenerateOptions::default()
+    };
+    if options.take("parse_special")? == Some(true) {
+        generate.special = Special::Parse;
+    }
+    options.finish()?;
+    Ok((generate, limits))
+}
+
+/// One string or several.
+fn stop(options: &mut Options<'_>) -> PyResult<Vec<String>> {
+    #[derive(FromPyObject)]
+    enum Stop {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match options.take("stop")? {
+        None => Vec::new(),
+        Some(Stop::One(stop)) => vec![stop],
+        Some(Stop::Several(stop)) => stop,
+    })
+}
+
+fn sampling(options: &mut Options<'_>) -> PyResult<SamplingOptions> {
+    let mut sampling = SamplingOptions {
+        grammar: options.take("grammar")?,
+        seed: options.take("seed")?,
+        ..SamplingOptions::default()
+    };
+    options.set("temperature", &mut sampling.temperature)?;
+    options.set("top_k", &mut sampling.top_k)?;
+    options.set("top_p", &mut sampling.top_p)?;
+    options.set("min_p", &mut sampling.min_p)?;
+    options.set("typical_p", &mut sampling.typical_p)?;
+    options.set("penalty_last_n", &mut sampling.penalty_last_n)?;
+    options.set("repeat_penalty", &mut sampling.repeat_penalty)?;
+    options.set("frequency_penalty", &mut sampling.frequency_penalty)?;
+    options.set("presence_penalty", &mut sampling.presence_penalty)?;
+    if let Some(bias) = options.take::<BTreeMap<i32, f32>>("logit_bias")? {
+        sampling.logit_bias = bias
+            .into_iter()
+            .map(|(token, bias)| (Token(token), bias))
+            .collect();
+    }
+    if let Some(mut group) = options.group("dry")? {
+        let mut dry = Dry::default();
+        group.set("multiplier", &mut dry.multiplier)?;
+        group.set("base", &mut dry.base)?;
+        group.set("allowed_length", &mut dry.allowed_length)?;
+        group.set("last_n", &mut dry.last_n)?;
+        group.set("sequence_breakers", &mut dry.sequence_breakers)?;
+        group.finish()?;
+        sampling.dry = Some(dry);
+    }
+    if let Some(mut group) = options.group("xtc")? {
+        let mut xtc = Xtc::default();
+        group.set("probability", &mut xtc.probability)?;
+        group.set("threshold", &mut xtc.threshold)?;
+        group.finish()?;
+        sampling.xtc = Some(xtc);
+    }
+    if let Some(mut group) = options.group("mirostat")? {
+        let mut mirostat = Mirostat::default();
+        group.set("tau", &mut mirostat.tau)?;
+        group.set("eta", &mut mirostat.eta)?;
+        group.finish()?;
+        sampling.mirostat = Some(mirostat);
+    }
+    Ok(sampling)
+}
+
+/// How to embed: what the embedder is made for, and the rest.
+pub(crate) struct EmbedOptions {
+    pub(crate) kind: EmbedderKind,
+    pub(crate) limits: Limits,
+}
+
+/// Embedders with equal kinds are the same.
+#[derive(Clone, PartialEq)]
+pub(crate) struct EmbedderKind {
+    pub(crate) pooling: Option<Pooling>,
+    pub(crate) normalize: bool,
+}
+
+impl EmbedOptions {
+    pub(crate) fn new(given: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let mut options = Options::new(given);
+        let limits = limits(&mut options)?;
+        let pooling = match options.take::<String>("pooling")?.as_deref() {
+            None => None,
+            Some("cls") => Some(Pooling::Cls),
+            Some("last") => Some(Pooling::Last),
+            Some("mean") => Some(Pooling::Mean),
+            Some(other) => {
+                let message =
+                    format!("Expected cls, last or mean for option pooling (found: {other})");
+                return Err(Failure::new("OptionError", message, None).into());
+            }
+        };
+        let mut normalize = true;
+        options.set("normalize", &mut normalize)?;
+        options.finish()?;
+        Ok(Self {
+            kind: EmbedderKind { pooling, normalize },
+            limits,
+        })
+    }
+}

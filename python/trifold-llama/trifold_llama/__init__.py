@@ -1,0 +1,93 @@
+"""Text models on any CPU: llama.cpp, sealed.
+
+    >>> from trifold_llama import Llama
+    >>> llm = Llama("demo:story")
+    >>> print(llm.generate("Once upon a time", max_tokens=64, temperature=0).text)  # doctest: +ELLIPSIS
+    ...
+
+The engine inside this package is its own: nothing of it can be seen by other packages in the process,
+nor the other way round. Logs go to the logger ``trifold_llama``.
+"""
+
+from __future__ import annotations
+
+import atexit as _atexit
+
+from . import _native
+from ._errors import (
+    CancelledError,
+    ChatTemplateError,
+    ClosedError,
+    ContextOverflowError,
+    EngineError,
+    ForkError,
+    LlamaError,
+    ModelError,
+    ModelNotFoundError,
+    OptionError,
+    OutOfMemoryError,
+    PoisonedError,
+    TimedOutError,
+)
+from ._llama import Llama, Stream
+from ._native import CancelToken, __version__, versions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._options import Dry, EmbedOptions, GenerateOptions, Message, Mirostat, Xtc
+    from ._results import Completion, Logprob, Piece, Timings, TokenLogprobs, Usage
+
+__all__ = [
+    "CancelToken",
+    "CancelledError",
+    "ChatTemplateError",
+    "ClosedError",
+    "Completion",
+    "ContextOverflowError",
+    "Dry",
+    "EmbedOptions",
+    "EngineError",
+    "ForkError",
+    "GenerateOptions",
+    "Llama",
+    "LlamaError",
+    "Logprob",
+    "Message",
+    "Mirostat",
+    "ModelError",
+    "ModelNotFoundError",
+    "OptionError",
+    "OutOfMemoryError",
+    "Piece",
+    "PoisonedError",
+    "Stream",
+    "TimedOutError",
+    "Timings",
+    "TokenLogprobs",
+    "Usage",
+    "Xtc",
+    "__version__",
+    "versions",
+]
+
+_atexit.register(_native.shut_down)
+
+# What needs `typing` or `dataclasses` is imported when it is asked for: importing this package takes a
+# few milliseconds.
+_LATER = {
+    "_options": ("Dry", "EmbedOptions", "GenerateOptions", "Message", "Mirostat", "Xtc"),
+    "_results": ("Completion", "Logprob", "Piece", "Timings", "TokenLogprobs", "Usage"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _LATER.items():
+        if name in names:
+            from importlib import import_module
+
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

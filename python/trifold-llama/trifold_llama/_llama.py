@@ -1,0 +1,457 @@
+"""The text model."""
+
+from __future__ import annotations
+
+from . import _native
+from ._common import Handle, demo_models, in_thread, shown, to_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from os import PathLike
+    from types import TracebackType
+    from typing import Any, overload
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from typing_extensions import Self, Unpack
+
+    from ._common import Progress
+    from ._options import EmbedOptions, GenerateOptions
+    from ._results import Completion, Piece, TokenLogprobs
+else:
+
+    def overload(function):
+        return function
+
+
+class Llama(Handle):
+    """A text model with one context: it generates, answers conversations and embeds.
+
+    The context remembers what it has read and written. What a new prompt has in common with the
+    beginning of that is not processed again.
+
+    Calls may come from any thread; they queue, and each runs alone. Every call releases the GIL; Ctrl-C,
+    the option ``timeout`` and a ``CancelToken`` stop it.
+
+    Args:
+        model: The path of a GGUF file (of a model in several files, the first), or ``demo:story``, the
+            demo model of the package ``trifold-demo-models``.
+        n_ctx: Tokens of prompt and answer together; 0 for as many as the model was trained on. The
+            engine rounds up to a multiple of 256. Memory grows with it.
+        n_batch: Tokens of a prompt that are processed at a time. More is faster and takes more memory.
+        threads: Threads to compute with. By default what other running calls leave of the physical
+            cores that the process may use, and fewer for a small model.
+        mmap: Whether to map the file into memory instead of reading it.
+        check_tensors: Whether to look for values in the weights that are not numbers.
+        vocab_only: Whether to load the tokenizer and the metadata only.
+        progress: ``True`` for a bar by tqdm, or a function that is told the fraction loaded.
+        timeout: Seconds until loading gives up.
+        cancel: Stops loading.
+
+    Raises:
+        ModelNotFoundError: There is no such file.
+        ModelError: The file is damaged, or no text model.
+        OptionError: An option makes no sense.
+
+    Examples:
+        >>> from trifold_llama import Llama
+        >>> with Llama("demo:story") as llm:
+        ...     answer = llm.chat([{"role": "user", "content": "What is 3 + 4?"}], temperature=0)
+        >>> "7" in answer.text
+        True
+    """
+
+    _native: _native.Model
+
+    def __init__(
+        self,
+        model: str | PathLike[str] = "demo:story",
+        *,
+        n_ctx: int = 0,
+        n_batch: int = 2048,
+        threads: int | None = None,
+        mmap: bool = True,
+        check_tensors: bool = False,
+        vocab_only: bool = False,
+        progress: Progress = None,
+        timeout: float | None = None,
+        cancel: _native.CancelToken | None = None,
+    ) -> None:
+        options = {
+            "n_ctx": n_ctx,
+            "n_batch": n_batch,
+            "threads": threads,
+            "mmap": mmap,
+            "check_tensors": check_tensors,
+            "vocab_only": vocab_only,
+            "timeout": timeout,
+            "cancel": cancel,
+        }
+        show, finish = shown(progress, f"Loading {model}")
+        try:
+            self._native = _native.Model(model, demo_models(), options, show)
+        finally:
+            finish()
+
+    def generate(self, prompt: str | Sequence[int], **options: Unpack[GenerateOptions]) -> Completion:
+        """Goes on with a text, or with tokens as they are.
+
+        An empty prompt stands for the beginning of any text, if the model marks that with a token.
+
+        Args:
+            prompt: The text, or its tokens (a sequence or array of integers).
+            **options: See ``GenerateOptions``.
+
+        Raises:
+            ContextOverflowError: The prompt does not fit the context: nothing is ever cut off.
+            OptionError: An option makes no sense.
+            TimedOutError: It took longer than ``timeout``.
+
+        Examples:
+            >>> llm = Llama("demo:story")
+            >>> completion = llm.generate("Once upon a time", max_tokens=5, temperature=0)
+            >>> completion.finish_reason, completion.usage.completion_tokens
+            ('length', 5)
+        """
+        with self.stream(prompt, **options) as stream:
+            return stream.complete()
+
+    def stream(self, prompt: str | Sequence[int], **options: Unpack[GenerateOptions]) -> Stream:
+        """As ``generate``, piece by piece, while the engine goes on.
+
+        Examples:
+            >>> llm = Llama("demo:story")
+            >>> for piece in llm.stream("Once upon a time", max_tokens=16):
+            ...     text = piece.text
+        """
+        return Stream(self._native.generate(prompt, dict(options)))
+
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **options: Unpack[GenerateOptions],
+    ) -> Completion:
+        """Answers a conversation, written down by the model's own chat template.
+
+        Args:
+            messages: Dicts with ``role`` and ``content``, and what else the template looks at.
+            tools: Tools for the template, most often as in the OpenAI API.
+            **options: See ``GenerateOptions``; ``parse_special`` and ``add_bos`` do not matter here.
+
+        Raises:
+            ChatTemplateError: The model has no chat template, or it refuses these messages.
+            ContextOverflowError: The conversation does not fit the context.
+
+        Examples:
+            >>> llm = Llama("demo:story")
+            >>> answer = llm.chat([{"role": "user", "content": "What is the opposite of big?"}], temperature=0)
+            >>> "small" in answer.text
+            True
+        """
+        with self.stream_chat(messages, tools=tools, **options) as stream:
+            return stream.complete()
+
+    def stream_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **options: Unpack[GenerateOptions],
+    ) -> Stream:
+        """As ``chat``, piece by piece, while the engine goes on."""
+        return Stream(self._native.chat(*_conversation(messages, tools), dict(options)))
+
+    async def agenerate(self, prompt: str | Sequence[int], **options: Unpack[GenerateOptions]) -> Completion:
+        """``generate`` for asyncio. If the task is cancelled, the engine stops."""
+        cancel = _child(options)
+        return await in_thread(cancel, self.generate, prompt, **options)
+
+    async def achat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **options: Unpack[GenerateOptions],
+    ) -> Completion:
+        """``chat`` for asyncio. If the task is cancelled, the engine stops."""
+        cancel = _child(options)
+        return await in_thread(cancel, self.chat, messages, tools=tools, **options)
+
+    async def astream(
+        self, prompt: str | Sequence[int], **options: Unpack[GenerateOptions]
+    ) -> AsyncIterator[Piece]:
+        """``stream`` for asyncio: ``async for piece in llm.astream(...)``."""
+        cancel = _child(options)
+        async for piece in _pieces(self.stream(prompt, **options), cancel):
+            yield piece
+
+    async def astream_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **options: Unpack[GenerateOptions],
+    ) -> AsyncIterator[Piece]:
+        """``stream_chat`` for asyncio: ``async for piece in llm.astream_chat(...)``."""
+        cancel = _child(options)
+        async for piece in _pieces(self.stream_chat(messages, tools=tools, **options), cancel):
+            yield piece
+
+    def apply_chat_template(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> str:
+        """The prompt that the model's chat template makes of a conversation.
+
+        Examples:
+            >>> Llama("demo:story").apply_chat_template([{"role": "user", "content": "Hello!"}])
+            '<|im_start|>user\\nHello!<|im_end|>\\n<|im_start|>assistant\\n'
+        """
+        return self._native.apply_chat_template(*_conversation(messages, tools), add_generation_prompt)
+
+    @overload
+    def embed(self, texts: str, **options: Unpack[EmbedOptions]) -> NDArray[np.float32]: ...
+    @overload
+    def embed(self, texts: Sequence[str], **options: Unpack[EmbedOptions]) -> NDArray[np.float32]: ...
+    def embed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> NDArray[np.float32]:
+        """Texts as vectors.
+
+        Texts are processed together as far as they fit, which is faster, and changes vectors in their
+        fourth digit or later.
+
+        Args:
+            texts: One text, or several.
+            **options: See ``EmbedOptions``.
+
+        Returns:
+            float32 of shape ``(n_embd,)`` for one text, ``(len(texts), n_embd)`` for several.
+
+        Raises:
+            ContextOverflowError: A text is too long; none is processed.
+
+        Examples:
+            >>> Llama("demo:story").embed(["a", "b"]).shape
+            (2, 256)
+        """
+        if isinstance(texts, str):
+            vector: NDArray[np.float32] = self._native.embed([texts], dict(options))[0]
+            return vector
+        return self._native.embed(list(texts), dict(options))
+
+    async def aembed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> NDArray[np.float32]:
+        """``embed`` for asyncio. If the task is cancelled, the engine stops."""
+        cancel = _child(options)
+        return await in_thread(cancel, self.embed, texts, **options)
+
+    def tokenize(self, text: str, *, add_bos: bool = False, parse_special: bool = False) -> list[int]:
+        """Cuts a text into tokens.
+
+        Args:
+            text: The text.
+            add_bos: Whether to put what the model wants around a text, such as its ``bos``.
+            parse_special: Whether text like ``<|im_end|>`` means the special token.
+
+        Examples:
+            >>> llm = Llama("demo:story")
+            >>> llm.detokenize(llm.tokenize("a little dog"))
+            'a little dog'
+        """
+        return self._native.tokenize(text, parse_special, add_bos)
+
+    def detokenize(self, tokens: Sequence[int], *, render_special: bool = False) -> str:
+        """Puts tokens together to text; U+FFFD stands for bytes that are no text.
+
+        Args:
+            tokens: The tokens.
+            render_special: Whether to write special tokens by their names instead of leaving them out.
+        """
+        return self._native.detokenize(tokens, render_special)
+
+    def token_bytes(self, token: int, *, render_special: bool = False) -> bytes:
+        """The bytes of one token, which need not be whole characters."""
+        return self._native.token_bytes(token, render_special)
+
+    def clear(self) -> None:
+        """Forgets what was read and written."""
+        self._native.clear()
+
+    @property
+    def path(self) -> str:
+        """The model file."""
+        return str(self._info["path"])
+
+    @property
+    def description(self) -> str:
+        """Architecture, size and quantization in a few words."""
+        return str(self._info["description"])
+
+    @property
+    def n_params(self) -> int:
+        """How many weights it has."""
+        return int(self._info["n_params"])
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes they take."""
+        return int(self._info["size_bytes"])
+
+    @property
+    def n_ctx(self) -> int:
+        """Tokens that the context holds; 0 for a model that does not generate."""
+        return int(self._info["n_ctx"])
+
+    @property
+    def n_ctx_train(self) -> int:
+        """Tokens of context that the model was trained on."""
+        return int(self._info["n_ctx_train"])
+
+    @property
+    def n_embd(self) -> int:
+        """The length of an embedding."""
+        return int(self._info["n_embd"])
+
+    @property
+    def n_layer(self) -> int:
+        """How many layers it has."""
+        return int(self._info["n_layer"])
+
+    @property
+    def n_vocab(self) -> int:
+        """How many tokens it knows."""
+        return int(self._info["n_vocab"])
+
+    @property
+    def chat_template(self) -> str | None:
+        """The model's chat template, in Jinja."""
+        template: str | None = self._info["chat_template"]
+        return template
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata of the file."""
+        return dict(self._native.metadata())
+
+    @property
+    def special_tokens(self) -> dict[str, int | None]:
+        """The special tokens by name: ``bos``, ``eos``, ``eot``, ``sep``, ``nl``, ``pad``, ``mask``,
+        ``fim_prefix``, ``fim_suffix``, ``fim_middle``."""
+        return self._native.special_tokens()
+
+    @property
+    def _info(self) -> dict[str, Any]:
+        return self._native.info()
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<Llama, closed>"
+        return f"<Llama {self.path!r}: {self.description}, n_ctx={self.n_ctx}>"
+
+
+class Stream:
+    """A running generation: an iterator of ``Piece``.
+
+    The engine goes on whether pieces are taken or not. To stop it: ``close()``, a ``with`` block, or
+    drop the stream.
+    """
+
+    def __init__(self, native: _native.Generation) -> None:
+        self._native = native
+        self._pieces: list[Piece] = []
+
+    def __iter__(self) -> Iterator[Piece]:
+        return self
+
+    def __next__(self) -> Piece:
+        from ._results import Piece
+
+        raw = self._native.next()
+        if raw is None:
+            raise StopIteration
+        text, tokens = raw
+        piece = Piece(text, tuple(token[0] for token in tokens), _logprobs(tokens))
+        self._pieces.append(piece)
+        return piece
+
+    def complete(self) -> Completion:
+        """Takes the pieces that are left, and gives all that was generated.
+
+        Raises:
+            ClosedError: The stream was closed before its end, or has failed.
+        """
+        from ._errors import ClosedError
+        from ._results import Completion, Timings, Usage
+
+        for _ in self:
+            pass
+        end = self._native.end
+        if end is None:
+            raise ClosedError("This stream was closed before its end", "Take all pieces first.")
+        logprobs = [piece.logprobs for piece in self._pieces]
+        return Completion(
+            text="".join(piece.text for piece in self._pieces),
+            tokens=tuple(token for piece in self._pieces for token in piece.tokens),
+            logprobs=_joined(logprobs),
+            finish_reason=end["finish_reason"],
+            stop=end["stop"],
+            usage=Usage(*end["usage"]),
+            timings=Timings(*end["timings"]),
+            seed=end["seed"],
+        )
+
+    def close(self) -> None:
+        """Stops the generation."""
+        self._native.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _conversation(
+    messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
+) -> tuple[str, str | None]:
+    return to_json("messages", messages), None if tools is None else to_json("tools", tools)
+
+
+def _logprobs(tokens: list[_native._Token]) -> tuple[TokenLogprobs, ...] | None:
+    from ._results import Logprob, TokenLogprobs
+
+    found = tuple(
+        TokenLogprobs(token, text, logprob, tuple(Logprob(*other) for other in top))
+        for token, text, logprob, top in tokens
+        if logprob is not None
+    )
+    return found if found or not tokens else None
+
+
+def _joined(logprobs: list[tuple[TokenLogprobs, ...] | None]) -> tuple[TokenLogprobs, ...] | None:
+    if any(part is None for part in logprobs):
+        return None
+    return tuple(token for part in logprobs if part is not None for token in part)
+
+
+def _child(options: Any) -> _native.CancelToken:
+    """A token for the call of a task, also cancelled with the caller's own."""
+    given: _native.CancelToken | None = options.get("cancel")
+    token = _native.CancelToken() if given is None else given.child()
+    options["cancel"] = token
+    return token
+
+
+async def _pieces(stream: Stream, cancel: _native.CancelToken) -> AsyncIterator[Piece]:
+    with stream:
+        while (piece := await in_thread(cancel, next, stream, None)) is not None:
+            yield piece

@@ -1,0 +1,116 @@
+"""The options of calls. For type checkers: at run time they are keyword arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, TypedDict, Union
+
+if TYPE_CHECKING:
+    from ._native import CancelToken
+
+
+class CallOptions(TypedDict, total=False):
+    """What every long call takes."""
+
+    timeout: float | None
+    """Seconds until ``TimedOutError``, waiting for other calls included."""
+    cancel: CancelToken | None
+    """Stops the call from anywhere."""
+
+
+class Dry(TypedDict, total=False):
+    """DRY ("don't repeat yourself"): a token that would go on with a repetition of ``allowed_length``
+    tokens or more gets a penalty of ``multiplier * base ** (length - allowed_length)``."""
+
+    multiplier: float
+    """The strength, 0 to 1000 (0.8)."""
+    base: float
+    """How fast the penalty grows, 1 to 100 (1.75)."""
+    allowed_length: int
+    """Repetitions of fewer tokens are free, at least 1 (2)."""
+    last_n: int
+    """How many of the last tokens are looked at (64)."""
+    sequence_breakers: Sequence[str]
+    """Repetitions do not reach across these (newline, colon, quote, asterisk)."""
+
+
+class Xtc(TypedDict, total=False):
+    """XTC ("exclude top choices"): sometimes, of all tokens at least as probable as the threshold,
+    only the least probable is kept."""
+
+    probability: float
+    """How often, 0 to 1 (0.5)."""
+    threshold: float
+    """The threshold, 0 to 0.5 (0.1)."""
+
+
+class Mirostat(TypedDict, total=False):
+    """Mirostat 2: leaves out tokens that are too surprising, so that the surprise stays near tau."""
+
+    tau: float
+    """The surprise to hold, in bits, 0 to 100 (5)."""
+    eta: float
+    """How fast it is brought back there, 0 to 1 (0.1)."""
+
+
+class GenerateOptions(CallOptions, total=False):
+    """How to generate. The defaults, in brackets, are llama.cpp's own."""
+
+    max_tokens: int | None
+    """The most tokens to generate (no limit: until the model ends or the context is full)."""
+    stop: str | Sequence[str] | None
+    """Generation ends before any of these strings."""
+    temperature: float
+    """How much chance there is: 0 takes the most probable token, 0.001 to 1000 (0.8)."""
+    top_k: int
+    """Only this many of the most probable tokens; 0 for all (40)."""
+    top_p: float
+    """Only the most probable tokens that together have this probability, 0 to 1 (0.95)."""
+    min_p: float
+    """Only tokens at least this fraction as probable as the most probable one, 0 to 1 (0.05)."""
+    typical_p: float
+    """Only the tokens nearest to the expected surprise that together have this probability (1)."""
+    penalty_last_n: int
+    """How many of the last tokens the three penalties look at; 0 for none (64)."""
+    repeat_penalty: float
+    """Logits of tokens that were there already are divided by this, 0.01 to 100 (1)."""
+    frequency_penalty: float
+    """Subtracted from a token's logit for each time it was there, -100 to 100 (0)."""
+    presence_penalty: float
+    """Subtracted from a token's logit if it was there, -100 to 100 (0)."""
+    dry: bool | Dry | None
+    """A penalty for going on with a repetition; ``True`` for its defaults (off)."""
+    xtc: bool | Xtc | None
+    """Sometimes leaves out the most probable tokens; ``True`` for its defaults (off)."""
+    mirostat: bool | Mirostat | None
+    """Holds the surprise at a level instead of top-k, typical-p, top-p, min-p and XTC (off)."""
+    logit_bias: Mapping[int, float] | None
+    """Added to the logits of tokens; ``-math.inf`` rules a token out."""
+    grammar: str | None
+    """A grammar in GBNF that the text must follow, from its rule ``root``."""
+    seed: int | None
+    """The seed of the random choice, less than 4294967295 (a new one each time)."""
+    logprobs: int | None
+    """Give the log probability of each token, and of this many alternatives (none)."""
+    parse_special: bool
+    """Whether text like ``<|im_end|>`` in the prompt means the special token (False: it is text)."""
+    add_bos: bool | None
+    """Whether the prompt begins with the model's ``bos`` (as the model wants it)."""
+
+
+class EmbedOptions(CallOptions, total=False):
+    """How to embed."""
+
+    pooling: Literal["cls", "last", "mean"] | None
+    """How one vector is made of a text's tokens (as the model says, else the mean)."""
+    normalize: bool
+    """Whether vectors are scaled to length 1, so that their dot product is their cosine (True)."""
+
+
+class Message(TypedDict, total=False):
+    """A message of a conversation; chat templates may look at more keys than these."""
+
+    role: str
+    """``system``, ``user``, ``assistant``, ``tool``, or what the template knows besides."""
+    content: Union[str, None]
+    """What is said."""

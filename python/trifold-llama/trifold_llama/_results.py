@@ -1,0 +1,95 @@
+"""What calls give back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Optional, Union
+
+FinishReason = Literal["stop", "length", "context_full", "cancelled", "other"]
+
+
+@dataclass(frozen=True)
+class Logprob:
+    """A token that could have been chosen."""
+
+    id: int
+    """The token."""
+    bytes: bytes
+    """Its bytes, which need not be whole characters."""
+    logprob: float
+    """The natural logarithm of its probability: 0 is certain."""
+
+
+@dataclass(frozen=True)
+class TokenLogprobs(Logprob):
+    """A token that was chosen, and what else could have been."""
+
+    top: tuple[Logprob, ...]
+    """The most probable tokens, the first being the most probable one; as many as ``logprobs`` says."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of generated text. ``str()`` gives the text."""
+
+    text: str
+    """Whole characters, and nothing of a stop string. It may be empty at the end."""
+    tokens: tuple[int, ...]
+    """The tokens that were generated since the last piece. Text may lag behind its tokens."""
+    logprobs: Optional[tuple[TokenLogprobs, ...]]
+    """As many as tokens, if the option ``logprobs`` asked for them."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How many tokens it took."""
+
+    prompt_tokens: int
+    """Tokens of the prompt."""
+    reused_prompt_tokens: int
+    """Those of them that the context remembered from the last call."""
+    completion_tokens: int
+    """Tokens that were generated, without the one that ended the text."""
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long it took."""
+
+    prompt: float
+    """Seconds for the prompt."""
+    decode: float
+    """Seconds for the answer."""
+    prompt_tokens_per_second: Optional[float]
+    """None if there was nothing to process."""
+    decode_tokens_per_second: Optional[float]
+    """None if nothing was generated."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """All that was generated. ``str()`` gives the text."""
+
+    text: str
+    """The text."""
+    tokens: tuple[int, ...]
+    """The tokens."""
+    logprobs: Optional[tuple[TokenLogprobs, ...]]
+    """As many as tokens, if the option ``logprobs`` asked for them."""
+    finish_reason: FinishReason
+    """``stop``: a stop string came, or the model ended the text; ``length``: ``max_tokens`` were
+    generated; ``context_full``; ``cancelled``."""
+    stop: Union[str, int, None]
+    """The stop string or the token that ended the text."""
+    usage: Usage
+    """How many tokens it took."""
+    timings: Timings
+    """How long it took."""
+    seed: int
+    """The seed in use: with it and the same options the same text comes again."""
+
+    def __str__(self) -> str:
+        return self.text

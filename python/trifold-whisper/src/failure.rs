@@ -1,0 +1,75 @@
+//! Errors of the safe crate on their way to exceptions of `trifold_whisper`.
+
+use std::io;
+
+use trifold_python::Failure;
+use trifold_whisper::{EngineError, WhisperError};
+
+pub(crate) fn failure(error: &WhisperError) -> Failure {
+    use WhisperError as E;
+    let class = match error {
+        E::AudioRead { source, .. } if is_missing(source) => "AudioNotFoundError",
+        E::AudioDecode { .. }
+        | E::AudioMissing { .. }
+        | E::AudioRead { .. }
+        | E::AudioTooLong { .. }
+        | E::AudioUnsupported { .. }
+        | E::NoSamples
+        | E::Sample { .. } => "AudioError",
+        E::Cancelled => "CancelledError",
+        E::DamagedModel { .. } | E::LoadRefused { .. } | E::Model(_) | E::ModelRead { .. } => {
+            "ModelError"
+        }
+        E::Engine {
+            source: EngineError::OutOfMemory { .. },
+            ..
+        } => "OutOfMemoryError",
+        E::Option {
+            option,
+            value,
+            expected,
+        } => {
+            let error = E::Option {
+                option: option_name(option),
+                value: in_python(value),
+                expected: in_python(expected),
+            };
+            return Failure::of("OptionError", &error, error.hint());
+        }
+        E::Poisoned => {
+            // The safe crate speaks of transcribers, which Python does not see.
+            let message = "This speech model cannot be used any more: a call before this one failed inside whisper.cpp";
+            let hint = "Load it again, or take a share() of it: the model itself is unharmed.";
+            return Failure::new("PoisonedError", message, Some(hint.into()));
+        }
+        _ => "EngineError",
+    };
+    Failure::of(class, error, error.hint())
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// The name of an option in Python.
+fn option_name(option: &'static str) -> &'static str {
+    match option {
+        "decoding.best_of" => "best_of",
+        "decoding.size" => "beam_size",
+        other => other,
+    }
+}
+
+/// Rust's words for Python's.
+fn in_python(text: &str) -> String {
+    match text.split_once(|c: char| !c.is_ascii_alphabetic()) {
+        Some(("true", _)) => text.replacen("true", "True", 1),
+        Some(("false", _)) => text.replacen("false", "False", 1),
+        None if text == "true" => "True".to_owned(),
+        None if text == "false" => "False".to_owned(),
+        _ => text.to_owned(),
+    }
+}

@@ -1,0 +1,101 @@
+//! Virtual environments below `target/`, with what `python/requirements/` pins.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// A virtual environment.
+pub(crate) struct Environment {
+    folder: PathBuf,
+}
+
+impl Environment {
+    /// The environment of this name, made by `python` and holding what the file of requirements says:
+    /// made anew when that, or the interpreter, has changed.
+    pub(crate) fn new(root: &Path, name: &str, python: &Path, requirements: &str) -> Result<Self> {
+        let file = root.join("python/requirements").join(requirements);
+        let folder = root.join("target/python").join(name);
+        let wanted = format!("{}\n{}", version(python)?, fs_err::read_to_string(&file)?);
+        let stamp = folder.join("trifold-requirements.txt");
+        let environment = Self { folder };
+        if fs_err::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+            return Ok(environment);
+        }
+        eprintln!("    Python environment {name}: {requirements}");
+        let folder = &environment.folder;
+        let mut make = Command::new(python);
+        make.args(["-m", "venv", "--clear"]).arg(folder);
+        quietly(&mut make).with_context(|| {
+            "Could not make a virtual environment\nhint: on Debian: apt-get install python3-venv"
+        })?;
+        environment.install(&[Path::new("-r"), &file])?;
+        fs_err::write(stamp, wanted)?;
+        Ok(environment)
+    }
+
+    /// Installs packages, as `pip install` takes them.
+    pub(crate) fn install(&self, what: &[&Path]) -> Result<()> {
+        let mut pip = self.python();
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ])
+        .args(what);
+        quietly(&mut pip).context("Could not install Python packages\nhint: the network must be up")
+    }
+
+    /// A command line that begins with its interpreter.
+    pub(crate) fn python(&self) -> Command {
+        Command::new(self.folder.join("bin/python"))
+    }
+
+    /// A command line of a program that a package has brought.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        Command::new(self.folder.join("bin").join(name))
+    }
+}
+
+/// The interpreter that everything is built with.
+pub(crate) fn default() -> PathBuf {
+    std::env::var_os("PYTHON").map_or_else(|| "python3".into(), PathBuf::from)
+}
+
+/// Runs a command, and shows what it says only if it fails.
+pub(crate) fn quietly(command: &mut Command) -> Result<()> {
+    let output = command
+        .output()
+        .with_context(|| format!("Could not run {command:?}"))?;
+    if !output.status.success() {
+        bail!(
+            "{command:?} failed ({}):\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        );
+    }
+    Ok(())
+}
+
+fn version(python: &Path) -> Result<String> {
+    let output = Command::new(python)
+        .args(["-c", "import sys; print(sys.version, sys.executable)"])
+        .output()
+        .with_context(|| {
+            format!(
+                "Could not run {} (on Debian: apt-get install python3 python3-venv)",
+                python.display()
+            )
+        })?;
+    ensure!(
+        output.status.success(),
+        "Could not run {}",
+        python.display()
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
