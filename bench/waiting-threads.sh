@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How much it helps that waiting kernel threads yield: the demo on busy cores, with and without.
+# How much it helps that waiting kernel threads yield: the demo on idle and on busy cores, with and without.
 # Takes some minutes: the program is built a second time, in a folder of its own, unless SPINNING
 # names one that was built before.
 set -euo pipefail
@@ -17,19 +17,23 @@ if [ -z "${SPINNING:-}" ]; then
     SPINNING="$work/target/release/trifold"
 fi
 
-for _ in $(seq $(($(nproc) * 2))); do
-    (while :; do :; done) &
-    load+=($!)
-done
 run() {
     local from=$EPOCHREALTIME
     "$1" demo --quiet --json --output "$work/demo" >/dev/null
     local to=$EPOCHREALTIME
     awk -v a="$from" -v b="$to" 'BEGIN { printf "%.2f\n", b - a }'
 }
-for round in 1 2 3; do
-    spin=$(run "$SPINNING")
-    yield=$(run "$root/target/release/trifold")
-    awk -v r="$round" -v s="$spin" -v y="$yield" \
-        'BEGIN { printf "round %d: spinning %.1f s, yielding %.1f s, ratio %.1f\n", r, s, y, s / y }'
+compare() {
+    for round in 1 2 3; do
+        spin=$(run "$SPINNING")
+        yield=$(run "$root/target/release/trifold")
+        awk -v w="$1" -v r="$round" -v s="$spin" -v y="$yield" \
+            'BEGIN { printf "%s, round %d: spinning %.1f s, yielding %.1f s, ratio %.2f\n", w, r, s, y, s / y }'
+    done
+}
+compare idle
+for _ in $(seq $(($(nproc) * 2))); do
+    (while :; do :; done) &
+    load+=($!)
 done
+compare busy

@@ -7,7 +7,7 @@ from errno import ENOENT
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Callable, NoReturn, Protocol, TypeVar, Union
+    from typing import Any, Callable, NoReturn, TypeVar, Union
 
     from typing_extensions import ParamSpec, Self
 
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     R = TypeVar("R")
     #: ``True`` for a bar by tqdm, or a function that is told the fraction done, 0.0 to 1.0.
     Progress = Union[bool, Callable[[float], object], None]
-
-    class Closable(Protocol):
-        @property
-        def closed(self) -> bool: ...
-        def close(self) -> None: ...
 
 
 class Hinted(Exception):
@@ -52,7 +47,7 @@ class Hinted(Exception):
 class Handle:
     """An object that owns an engine's object: closed once, never copied."""
 
-    _native: Closable
+    _native: Any
 
     def close(self) -> None:
         """Stops running calls, refuses those that wait, and frees the memory. It may be called again."""
@@ -61,7 +56,8 @@ class Handle:
     @property
     def closed(self) -> bool:
         """Whether it was closed."""
-        return self._native.closed
+        closed: bool = self._native.closed
+        return closed
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +94,9 @@ def shown(progress: Progress, what: str) -> tuple[Callable[[float], object] | No
         return None, lambda: None
     if callable(progress):
         return progress, lambda: None
+    if progress is not True:
+        found = type(progress).__name__
+        raise TypeError(f"Expected True, False, None or a function for progress (found: {found})")
     try:
         from tqdm.auto import tqdm
     except ImportError as error:
@@ -138,7 +137,13 @@ def to_json(what: str, value: Any) -> str:
     """JSON for the native side, with an error that says which argument it was."""
     import json
 
+    from ._errors import OptionError
+
     try:
-        return json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"Expected {what} to be JSON: {error}") from None
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text.encode()
+        return text
+    except TypeError as error:
+        raise TypeError(f"Expected {what} to be JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise OptionError(f"Expected {what} to be JSON: {error}") from None

@@ -4,8 +4,29 @@ use std::{path::Path, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::packages;
+
+/// A part of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// The engines, the crates and the program.
+    Rust,
+    /// The Python packages, from wheels.
+    Python,
+}
+
 /// Everything that must pass. A second run reuses what the first compiled.
-pub(crate) fn test() -> Result<()> {
+pub(crate) fn test(part: Option<Part>) -> Result<()> {
+    if part != Some(Part::Python) {
+        rust()?;
+    }
+    if part != Some(Part::Rust) {
+        packages::test(root())?;
+    }
+    Ok(())
+}
+
+fn rust() -> Result<()> {
     step("Fetch all packages", cargo(["fetch", "--locked"]))?;
     step(
         "Bindings are what the headers say",
@@ -89,7 +110,8 @@ pub(crate) fn lint() -> Result<()> {
     )?;
     let mut doc = cargo(["doc", "--locked", "--workspace", "--no-deps"]);
     step("Documentation", doc.env("RUSTDOCFLAGS", "-D warnings"))?;
-    step("Licences, bans and sources", cargo_deny()?)
+    step("Licences, bans and sources", cargo_deny()?)?;
+    packages::lint(root())
 }
 
 fn in_pinned_mode(command: &mut Command) -> &mut Command {
@@ -131,7 +153,7 @@ fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     command
 }
 
-fn step(what: &str, mut command: impl std::borrow::BorrowMut<Command>) -> Result<()> {
+pub(crate) fn step(what: &str, mut command: impl std::borrow::BorrowMut<Command>) -> Result<()> {
     let command = command.borrow_mut();
     eprintln!("\n==> {what}");
     let started = Instant::now();

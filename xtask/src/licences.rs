@@ -56,7 +56,8 @@ fn engine_texts(builder: &Builder, name: &str) -> Result<String> {
 
 /// The texts of all crates that are linked into `package`; the same text is given once.
 fn crate_texts(root: &Path, package: &str) -> Result<String> {
-    let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    // By the text without its line breaks: many differ in these only.
+    let mut texts: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
     for linked in linked_crates(root, package)? {
         let name = format!("{} {}", text(&linked, "name"), text(&linked, "version"));
         let expression = linked["license"]
@@ -70,22 +71,20 @@ fn crate_texts(root: &Path, package: &str) -> Result<String> {
             "No licence of {name} in {}",
             manifest.display()
         );
-        if found.is_empty() {
-            // The crate says which, and carries no text.
-            texts
-                .entry(expression.clone())
-                .or_default()
-                .push(format!("{name} ({expression})"));
-        }
+        // Where there is no text, the crate at least says which licence it is.
+        let found = if found.is_empty() {
+            vec![expression.clone()]
+        } else {
+            found
+        };
         for text in found {
-            texts
-                .entry(text)
-                .or_default()
-                .push(format!("{name} ({expression})"));
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let (_, crates) = texts.entry(words).or_insert_with(|| (text, Vec::new()));
+            crates.push(format!("{name} ({expression})"));
         }
     }
     Ok(texts
-        .into_iter()
+        .into_values()
         .map(|(text, crates)| {
             let crates: BTreeSet<String> = crates.into_iter().collect();
             entry(&crates.into_iter().collect::<Vec<_>>().join("\n"), &text)

@@ -6,7 +6,9 @@ mod checks;
 mod engines;
 mod libclang;
 mod licences;
+mod packages;
 mod python;
+mod squeeze;
 mod wheels;
 
 use std::process::ExitCode;
@@ -20,7 +22,10 @@ use trifold_build::BuildError;
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
     /// Run all tests, of both ggml modes, and check that generated files are up to date.
-    Test,
+    Test {
+        /// Only these.
+        part: Option<checks::Part>,
+    },
     /// Check formatting, lints, documentation and dependencies.
     Lint,
     /// Build and seal engines, and print where the sealed objects are.
@@ -56,10 +61,10 @@ fn main() -> ExitCode {
 
 fn run(task: &Task) -> Result<()> {
     match task {
-        Task::Test => checks::test(),
+        Task::Test { part } => checks::test(*part),
         Task::Lint => checks::lint(),
         Task::Engines { names } => engines::build(names),
         Task::Bindings { check } => bindings::run(*check),
-        Task::Wheels(options) => wheels::build(checks::root(), options),
+        Task::Wheels(options) => wheels::build(checks::root(), options).map(drop),
     }
 }

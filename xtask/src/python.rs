@@ -1,6 +1,7 @@
 //! Virtual environments below `target/`, with what `python/requirements/` pins.
 
 use std::{
+    fmt::Write as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -50,6 +51,42 @@ impl Environment {
         quietly(&mut pip).context("Could not install Python packages\nhint: the network must be up")
     }
 
+    /// Installs what a user gets by `pip install "trifold[all,demo]"`, from these wheels, unless just they
+    /// are there already.
+    pub(crate) fn install_trifold(&self, wheels: &[PathBuf]) -> Result<()> {
+        let stamp = self.folder.join("trifold-wheels.txt");
+        let mut wanted = String::new();
+        for wheel in wheels {
+            // Writing to a string does not fail.
+            let _ = writeln!(wanted, "{} {:x}", wheel.display(), digest(wheel)?);
+        }
+        if fs_err::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+            return Ok(());
+        }
+        let folder = wheels.first().and_then(|wheel| wheel.parent());
+        let names = [
+            "trifold",
+            "trifold-demo-models",
+            "trifold-diffusion",
+            "trifold-llama",
+            "trifold-whisper",
+        ];
+        let mut remove = self.python();
+        remove
+            .args(["-m", "pip", "uninstall", "--quiet", "--yes"])
+            .args(names);
+        quietly(&mut remove)?;
+        // Nothing from elsewhere: what else is needed is there.
+        let from = [
+            Path::new("--no-index"),
+            Path::new("--find-links"),
+            folder.unwrap_or(Path::new(".")),
+        ];
+        self.install(&[&from[..], &[Path::new("trifold[all,demo]")]].concat())?;
+        fs_err::write(stamp, wanted)?;
+        Ok(())
+    }
+
     /// A command line that begins with its interpreter.
     pub(crate) fn python(&self) -> Command {
         Command::new(self.folder.join("bin/python"))
@@ -80,6 +117,14 @@ pub(crate) fn quietly(command: &mut Command) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Changes when the file does: the same bytes are built again and again.
+fn digest(file: &Path) -> Result<u64> {
+    use std::hash::{DefaultHasher, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&fs_err::read(file)?);
+    Ok(hasher.finish())
 }
 
 fn version(python: &Path) -> Result<String> {

@@ -13,6 +13,7 @@ use trifold_build::{audit::audit, glibc::Floor};
 use crate::{
     licences,
     python::{self, Environment},
+    squeeze::squeeze,
 };
 
 /// What the wheels of `cargo xtask wheels` are.
@@ -30,6 +31,17 @@ pub(crate) struct Options {
     /// Leave out the source distributions.
     #[arg(long)]
     pub(crate) no_sdist: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            out: "dist".into(),
+            pinned: false,
+            glibc: "2.28".into(),
+            no_sdist: false,
+        }
+    }
 }
 
 /// A Python package of `python/`.
@@ -74,7 +86,14 @@ const PACKAGES: [Package; 5] = [
         name: "trifold",
         krate: Some("trifold-cli"),
         engines: &["diffusion", "llama", "whisper"],
-        binary: Some(("trifold-0.1.0.data/scripts/trifold", None)),
+        binary: Some((
+            concat!(
+                "trifold-",
+                env!("CARGO_PKG_VERSION"),
+                ".data/scripts/trifold"
+            ),
+            None,
+        )),
         budget: 10 * MB,
     },
     Package {
@@ -89,14 +108,14 @@ const PACKAGES: [Package; 5] = [
 /// The time that files in the archives bear: any fixed one, for the same bytes each time.
 const TIME: &str = "1767225600";
 
-/// Builds everything, checks it, and prints a table.
-pub(crate) fn build(root: &Path, options: &Options) -> Result<()> {
+/// Builds everything, checks it, and prints a table. Gives the wheels.
+pub(crate) fn build(root: &Path, options: &Options) -> Result<Vec<PathBuf>> {
     let floor: Floor = options.glibc.parse()?;
     let tools = Environment::new(root, "build", &python::default(), "build.txt")?;
     let out = root.join(&options.out);
     fs_err::create_dir_all(&out)?;
     let work = tempfile::tempdir_in(root.join("target"))?;
-    let mut rows = Vec::new();
+    let (mut rows, mut wheels) = (Vec::new(), Vec::new());
     for package in &PACKAGES {
         let started = Instant::now();
         eprintln!("\n==> {}", package.name);
@@ -108,10 +127,16 @@ pub(crate) fn build(root: &Path, options: &Options) -> Result<()> {
             work: work.path(),
         };
         let built = builder.build()?;
+        for wheel in built.iter().filter(|file| is_wheel(file)) {
+            squeeze(wheel, &root.join("target/wheels/packed"))?;
+        }
         rows.push(builder.check(&built, floor)?);
         for file in built {
-            let name = file.file_name().context("A file without a name")?;
-            fs_err::copy(&file, out.join(name))?;
+            let place = out.join(file.file_name().context("A file without a name")?);
+            fs_err::copy(&file, &place)?;
+            if is_wheel(&place) {
+                wheels.push(place);
+            }
         }
         eprintln!(
             "==> {}: built and checked in {} s",
@@ -127,7 +152,11 @@ pub(crate) fn build(root: &Path, options: &Options) -> Result<()> {
     for row in rows {
         eprintln!("{row}");
     }
-    Ok(())
+    Ok(wheels)
+}
+
+fn is_wheel(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "whl")
 }
 
 struct Building<'a> {
@@ -250,7 +279,7 @@ impl Building<'_> {
     fn check(&self, built: &[PathBuf], floor: Floor) -> Result<String> {
         let wheel = built
             .iter()
-            .find(|file| file.extension().is_some_and(|extension| extension == "whl"))
+            .find(|file| is_wheel(file))
             .with_context(|| format!("No wheel of {}", self.package.name))?;
         let size = fs_err::metadata(wheel)?.len();
         ensure!(

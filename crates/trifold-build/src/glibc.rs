@@ -23,6 +23,7 @@ use crate::{
 };
 
 const SHIM: &str = include_str!("../shim/glibc.c");
+const START: &str = include_str!("../shim/start.c");
 
 /// In this version libpthread, libdl and librt became part of libc.
 const MERGED: Floor = Floor(2, 34);
@@ -76,6 +77,20 @@ impl Floor {
         }
     }
 
+    /// What links a program, besides the [libraries](Self::libraries) in this folder: start files of our
+    /// own, where those of the machine are too new.
+    pub fn start_arguments(self, folder: &Path) -> Vec<String> {
+        if self >= MERGED {
+            return Vec::new();
+        }
+        vec![
+            "-nostartfiles".into(),
+            folder.join("start.o").display().to_string(),
+            // The machine's own libgcc_s, which the program finds where it runs, needs newer ones.
+            "-Wl,--allow-shlib-undefined".into(),
+        ]
+    }
+
     /// Whether a symbol of this version may be asked for. `GLIBC_PRIVATE` never.
     pub fn admits(self, version: &str) -> bool {
         version
@@ -92,7 +107,10 @@ impl Floor {
         let toolchain = Toolchain::find()?;
         let symbols = self.symbols(&toolchain)?;
         let mut key = Key::new("glibc");
-        key.text(&toolchain.id).text(SHIM).text(&self.to_string());
+        key.text(&toolchain.id)
+            .text(SHIM)
+            .text(START)
+            .text(&self.to_string());
         for (library, symbols) in &symbols {
             key.text(library);
             key.texts(symbols.iter().map(|symbol| format!("{symbol:?}")));
@@ -108,7 +126,8 @@ impl Floor {
             let symbols = symbols.get(library).map_or(&[][..], Vec::as_slice);
             make_library(&toolchain, work.path(), short, library, symbols)?;
         }
-        make_shim(&toolchain, work.path())?;
+        make_archive(&toolchain, work.path())?;
+        compile(&toolchain, work.path(), "start", START)?;
         let made = work.keep();
         fs_err::rename(&made, &folder).map_err(BuildError::io("Could not rename", &made))?;
         Ok(folder)
@@ -241,10 +260,26 @@ fn make_library(
     Ok(())
 }
 
-fn make_shim(toolchain: &Toolchain, folder: &Path) -> Result<(), BuildError> {
-    let source = folder.join("glibc.c");
-    fs_err::write(&source, SHIM).map_err(BuildError::io("Could not write", &source))?;
-    let object = folder.join("glibc.o");
+/// `libtrifold_glibc.a`: what an older glibc lacks.
+fn make_archive(toolchain: &Toolchain, folder: &Path) -> Result<(), BuildError> {
+    let object = compile(toolchain, folder, "glibc", SHIM)?;
+    let mut command = toolchain.ar();
+    command
+        .arg("rcsD")
+        .arg(folder.join("libtrifold_glibc.a"))
+        .arg(&object);
+    run("Could not make an archive", &mut command)
+}
+
+fn compile(
+    toolchain: &Toolchain,
+    folder: &Path,
+    name: &str,
+    text: &str,
+) -> Result<PathBuf, BuildError> {
+    let source = folder.join(format!("{name}.c"));
+    fs_err::write(&source, text).map_err(BuildError::io("Could not write", &source))?;
+    let object = source.with_extension("o");
     let mut command = toolchain.compile(false);
     command
         .args([
@@ -258,12 +293,7 @@ fn make_shim(toolchain: &Toolchain, folder: &Path) -> Result<(), BuildError> {
         .arg(&object)
         .arg(&source);
     run("Could not compile what an older glibc lacks", &mut command)?;
-    let mut command = toolchain.ar();
-    command
-        .arg("rcsD")
-        .arg(folder.join("libtrifold_glibc.a"))
-        .arg(&object);
-    run("Could not make an archive", &mut command)
+    Ok(object)
 }
 
 #[cfg(test)]

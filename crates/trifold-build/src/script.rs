@@ -56,6 +56,11 @@ fn linked(kind: &str) -> Result<Vec<String>, BuildError> {
         let folder = floor.libraries(&Cache::open()?)?;
         argument(&format!("-L{}", folder.display()));
         argument("-ltrifold_glibc");
+        if kind == "bins" {
+            for text in floor.start_arguments(&folder) {
+                argument(&text);
+            }
+        }
     }
     Ok(lines)
 }

@@ -160,6 +160,7 @@ impl Embedder {
     }
 
     fn tokens(&self, index: usize, text: &str) -> Result<Vec<Token>, LlamaError> {
+        self.check_cancelled()?;
         let overflow = |tokens, at_least| LlamaError::ContextOverflow {
             text: format!("Text {}", index + 1),
             tokens,
@@ -177,6 +178,13 @@ impl Embedder {
             0 => Err(LlamaError::EmptyText),
             length if length > self.n_ctx => Err(overflow(length, false)),
             _ => Ok(tokens),
+        }
+    }
+
+    fn check_cancelled(&self) -> Result<(), LlamaError> {
+        match &self.cancel {
+            Some(token) if token.is_cancelled() => Err(LlamaError::Cancelled),
+            _ => Ok(()),
         }
     }
 
@@ -199,9 +207,7 @@ impl Embedder {
         texts: &[Vec<Token>],
         vectors: &mut Vec<Vec<f32>>,
     ) -> Result<(), LlamaError> {
-        if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
-            return Err(LlamaError::Cancelled);
-        }
+        self.check_cancelled()?;
         let mut batch = Batch::default();
         for (sequence, tokens) in (0..).zip(texts) {
             for (position, token) in (0..).zip(tokens) {

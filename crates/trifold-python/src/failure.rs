@@ -26,6 +26,11 @@ impl Failure {
         }
     }
 
+    /// The name of its exception class.
+    pub fn class(&self) -> &'static str {
+        self.class
+    }
+
     /// An error with its causes, as one message.
     pub fn of(class: &'static str, error: &dyn Error, hint: Option<String>) -> Self {
         let mut message = error.to_string();

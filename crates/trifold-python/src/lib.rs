@@ -18,6 +18,6 @@ mod worker;
 
 pub use cancel::CancelToken;
 pub use failure::{Failure, engine_failure};
-pub use options::{Options, seconds};
+pub use options::{Options, argument, seconds};
 pub use package::{Package, check_interpreter, model_path};
 pub use worker::{Job, Limits, Scope, Step, Worker, shut_down};

@@ -4,12 +4,15 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use pyo3::{
     conversion::FromPyObjectOwned,
-    exceptions::{PyTypeError, PyValueError},
+    exceptions::{PyOverflowError, PyTypeError, PyValueError},
     prelude::*,
     types::{PyDict, PyString},
 };
 
 use crate::{CancelToken, Failure, Limits};
+
+/// `GGML_MAX_N_THREADS`
+const MOST_THREADS: usize = 512;
 
 /// The keyword arguments of a call, on their way into an options struct of a safe crate.
 ///
@@ -34,8 +37,7 @@ impl<'py> Options<'py> {
     /// The value of an option, if it was given and is not `None`.
     ///
     /// # Errors
-    /// `TypeError` that names the option, or what the conversion raises (`OverflowError` becomes
-    /// `ValueError`).
+    /// `TypeError` or `OptionError` that names the option, or what the value's own code raises.
     pub fn take<T: FromPyObjectOwned<'py>>(&mut self, name: &'static str) -> PyResult<Option<T>> {
         let Some(value) = self.value(name)? else {
             return Ok(None);
@@ -43,7 +45,48 @@ impl<'py> Options<'py> {
         value
             .extract()
             .map(Some)
-            .map_err(|error| self.explain(name, &value, &Into::into(error)))
+            .map_err(|error: T::Error| explain(&self.named(name), &value, error.into()))
+    }
+
+    /// An option that is one string or several.
+    ///
+    /// # Errors
+    /// As [`Options::take`].
+    pub fn strings(&mut self, name: &'static str) -> PyResult<Option<Vec<String>>> {
+        let Some(value) = self.value(name)? else {
+            return Ok(None);
+        };
+        let strings = match value.cast::<PyString>() {
+            Ok(one) => one.extract().map(|one| vec![one]),
+            Err(_) => value.extract(),
+        };
+        strings
+            .map(Some)
+            .map_err(|error| explain(&self.named(name), &value, error))
+    }
+
+    /// An option that is a mapping, of any type.
+    ///
+    /// # Errors
+    /// As [`Options::take`].
+    pub fn mapping<T: FromPyObjectOwned<'py>>(
+        &mut self,
+        name: &'static str,
+    ) -> PyResult<Option<T>> {
+        let Some(value) = self.value(name)? else {
+            return Ok(None);
+        };
+        let copy = || {
+            if !value.hasattr("keys")? {
+                return Err(PyTypeError::new_err("expected a mapping"));
+            }
+            let dict = PyDict::new(value.py());
+            dict.call_method1("update", (&value,))?;
+            dict.extract().map_err(Into::into)
+        };
+        copy()
+            .map(Some)
+            .map_err(|error| explain(&self.named(name), &value, error))
     }
 
     /// Puts the value of an option where it belongs, if it was given.
@@ -100,17 +143,21 @@ impl<'py> Options<'py> {
         })
     }
 
-    /// The option `threads`, 1 or more.
+    /// The option `threads`, 1 to 512: as many as the engines' own programs can start.
     ///
     /// # Errors
-    /// As [`Options::take`], and a [`Failure`] of the class `OptionError` for 0.
+    /// As [`Options::take`], and a [`Failure`] of the class `OptionError` for other numbers.
     pub fn threads(&mut self) -> PyResult<Option<NonZeroUsize>> {
         self.take::<usize>("threads")?
             .map(|count| {
-                NonZeroUsize::new(count).ok_or_else(|| {
-                    let message = "Expected 1 or more for option threads (found: 0)";
-                    Failure::new("OptionError", message, None).into()
-                })
+                NonZeroUsize::new(count)
+                    .filter(|count| count.get() <= MOST_THREADS)
+                    .ok_or_else(|| {
+                        let message = format!(
+                            "Expected 1 to {MOST_THREADS} for option threads (found: {count})"
+                        );
+                        Failure::new("OptionError", message, None).into()
+                    })
             })
             .transpose()
     }
@@ -149,27 +196,58 @@ impl<'py> Options<'py> {
         Ok(value.filter(|value| !value.is_none()))
     }
 
-    fn explain(&self, name: &str, value: &Bound<'_, PyAny>, error: &PyErr) -> PyErr {
-        let py = value.py();
-        let of = if self.prefix.is_empty() {
-            String::new()
-        } else {
-            format!("{}.", self.prefix)
-        };
-        let reason = error.value(py);
-        if error.is_instance_of::<PyTypeError>(py) {
-            return PyTypeError::new_err(format!(
-                "Wrong type for option {of}{name} (found: {}): {reason}",
-                type_name(value)
-            ));
+    fn named(&self, name: &str) -> String {
+        match self.prefix {
+            "" => format!("option {name}"),
+            prefix => format!("option {prefix}.{name}"),
         }
-        let found = value.repr().map_or_else(
-            |_| type_name(value),
-            |text| text.to_string_lossy().into_owned(),
-        );
-        PyValueError::new_err(format!(
-            "Wrong value for option {of}{name} (found: {found}): {reason}"
-        ))
+    }
+}
+
+/// An argument that is no option, converted as those are.
+///
+/// # Errors
+/// As [`Options::take`].
+pub fn argument<'py, T: FromPyObjectOwned<'py>>(
+    name: &str,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<T> {
+    value
+        .extract()
+        .map_err(|error: T::Error| explain(name, value, error.into()))
+}
+
+/// What a conversion raises, with the name of what it was for.
+fn explain(name: &str, value: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+    let py = value.py();
+    if error.is_instance_of::<PyOverflowError>(py) {
+        let message = format!("Value out of range for {name} (found: {})", found(value));
+        return Failure::new("OptionError", message, None).into();
+    }
+    let reason = error.value(py);
+    if error.is_instance_of::<PyTypeError>(py) {
+        return PyTypeError::new_err(format!(
+            "Wrong type for {name} (found: {}): {reason}",
+            type_name(value)
+        ));
+    }
+    if error.is_instance_of::<PyValueError>(py) {
+        let message = format!("Wrong value for {name} (found: {}): {reason}", found(value));
+        return Failure::new("OptionError", message, None).into();
+    }
+    error
+}
+
+/// A value as Python writes it, cut to a line.
+fn found(value: &Bound<'_, PyAny>) -> String {
+    const MOST: usize = 60;
+    let Ok(text) = value.repr() else {
+        return type_name(value);
+    };
+    let text = text.to_string_lossy();
+    match text.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.into_owned(),
     }
 }
 
@@ -183,11 +261,10 @@ fn type_name(value: &Bound<'_, PyAny>) -> String {
 /// A duration given in seconds.
 ///
 /// # Errors
-/// `ValueError` for a number that is negative, not finite or too large.
+/// `OptionError` for a number that is negative, not finite or too large.
 pub fn seconds(name: &str, value: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(value).map_err(|_| {
-        PyValueError::new_err(format!(
-            "Expected seconds, 0 or more, for option {name} (found: {value})"
-        ))
+        let message = format!("Expected seconds, 0 or more, for option {name} (found: {value})");
+        Failure::new("OptionError", message, None).into()
     })
 }

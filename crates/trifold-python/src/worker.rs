@@ -3,10 +3,11 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
+    thread::{self, ThreadId},
     time::{Duration, Instant},
 };
 
@@ -21,11 +22,23 @@ const POLL: Duration = Duration::from_millis(20);
 /// How long the interpreter's end waits for an engine that was told to stop.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
+/// How long it waits for callbacks of calls that were stopped.
+const LAST_CALLBACK: Duration = Duration::from_secs(1);
+
+/// The thread that has begun to end the interpreter.
+static ENDED_BY: OnceLock<ThreadId> = OnceLock::new();
+
+/// How many waiting threads run Python code at the moment.
+static IN_PYTHON: AtomicUsize = AtomicUsize::new(0);
+
 /// For deep recursion in parsers of the engines; only what is used takes memory.
 const STACK: usize = 16 << 20;
 
 /// Every worker, for the interpreter's end.
 static WORKERS: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+
+/// The interpreter's end has begun: nothing is started any more.
+static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// What ends a call early.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +68,12 @@ struct Shared {
     what: &'static str,
     process: u32,
     closed: AtomicBool,
+    /// The thread has been told to free its object and end.
+    leaving: AtomicBool,
+    /// How many calls run beside the thread.
+    beside: AtomicUsize,
     running: Mutex<Option<CancelToken>>,
+    rest: Condvar,
     ended: Mutex<bool>,
     end: Condvar,
 }
@@ -66,10 +84,26 @@ pub struct Scope<E> {
     pub cancel: CancelToken,
     /// Its turn has come.
     started: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     emit: Box<dyn Fn(E) + Send + Sync>,
 }
 
 impl<E> Scope<E> {
+    /// Whether its object was closed meanwhile.
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::SeqCst)
+    }
+
+    /// What a call that was stopped should say: that its object was closed, or that its token was
+    /// cancelled.
+    pub fn stopped(&self) -> Failure {
+        if self.is_closed() {
+            self.shared.closed_error()
+        } else {
+            cancelled()
+        }
+    }
+
     /// Tells the caller. It never waits, and may be called from any thread.
     pub fn emit(&self, event: E) {
         (self.emit)(event);
@@ -80,7 +114,7 @@ impl<S: 'static> Worker<S> {
     /// Starts the thread, makes the object there, and waits for it as [`Job::wait`] does.
     ///
     /// # Errors
-    /// The failure of `make`, or what ended the waiting.
+    /// The failure of `make`, or what ended the waiting; `ClosedError` at the interpreter's end.
     pub fn start<E: Send + 'static>(
         py: Python<'_>,
         what: &'static str,
@@ -88,22 +122,37 @@ impl<S: 'static> Worker<S> {
         make: impl FnOnce(&Scope<E>) -> Result<S, Failure> + Send + 'static,
         on_event: impl FnMut(Python<'_>, E) -> PyResult<()>,
     ) -> PyResult<Self> {
+        if ENDING.load(Ordering::SeqCst) {
+            return Err(ending().into());
+        }
         let shared = Arc::new(Shared {
             what,
             process: std::process::id(),
             closed: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            beside: AtomicUsize::new(0),
             running: Mutex::new(None),
+            rest: Condvar::new(),
             ended: Mutex::new(false),
             end: Condvar::new(),
         });
         let (job, scope, done) = Job::new(py, &shared, limits)?;
+        // Now, so that the interpreter's end does not pass by a thread that has yet to begin.
+        *lock(&shared.running) = Some(scope.cancel.clone());
         scope.started.store(true, Ordering::Relaxed);
         let (tasks, queue) = mpsc::channel::<Task<S>>();
         let worker = shared.clone();
         let life = move || {
             let _end = End(worker.clone());
             let cancel = scope.cancel.clone();
-            let made = worker.run(&cancel, || caught(|| make(&scope)));
+            let made = worker.run(&cancel, || {
+                let made = if scope.cancel.is_cancelled() {
+                    Err(cancelled())
+                } else {
+                    caught(|| make(&scope))
+                };
+                finished(&scope, made)
+            });
             match made {
                 Ok(mut state) => {
                     done(Ok(()));
@@ -112,6 +161,10 @@ impl<S: 'static> Worker<S> {
                             break;
                         }
                         worker.run(&task.cancel, || (task.run)(&mut state));
+                    }
+                    if ENDING.load(Ordering::SeqCst) && !worker.leaving.load(Ordering::SeqCst) {
+                        // Nobody waits for this thread, and the engine is being taken apart.
+                        std::mem::forget(state);
                     }
                 }
                 Err(failure) => done(Err(failure)),
@@ -129,11 +182,16 @@ impl<S: 'static> Worker<S> {
         workers.retain(|other| other.strong_count() > 0);
         workers.push(Arc::downgrade(&shared));
         drop(workers);
-        job.wait(py, on_event)?;
-        Ok(Self {
+        let worker = Self {
             shared,
             tasks: Mutex::new(Some(tasks)),
-        })
+        };
+        job.wait(py, on_event)?;
+        // Also when it was asked for at the last moment, such as by `on_event`.
+        match &limits.cancel {
+            Some(token) if token.is_cancelled() => Err(cancelled().into()),
+            _ => Ok(worker),
+        }
     }
 
     /// Puts a call into the queue.
@@ -157,7 +215,7 @@ impl<S: 'static> Worker<S> {
                 } else {
                     caught(|| work(state, &scope))
                 };
-                done(result);
+                done(finished(&scope, result));
             }),
         };
         let tasks = lock(&self.tasks);
@@ -176,16 +234,7 @@ impl<S: 'static> Worker<S> {
     pub fn check(&self) -> PyResult<()> {
         // First: after a fork locks may be held by threads that are gone.
         if !self.shared.is_ours() {
-            let what = self.shared.what;
-            return Err(Failure::new(
-                "ForkError",
-                format!("This {what} was loaded before the process was forked"),
-                Some(
-                    "Load it in the child, or start processes by the method 'spawn' or 'forkserver'."
-                        .into(),
-                ),
-            )
-            .into());
+            return Err(self.shared.fork_error().into());
         }
         if self.is_closed() {
             return Err(self.shared.closed_error().into());
@@ -193,18 +242,35 @@ impl<S: 'static> Worker<S> {
         Ok(())
     }
 
+    /// Runs a short call on this thread, without the GIL, beside what the worker does; the interpreter's
+    /// end waits for it.
+    ///
+    /// # Errors
+    /// As [`Worker::check`].
+    pub fn beside<R: Send>(&self, py: Python<'_>, call: impl FnOnce() -> R + Send) -> PyResult<R> {
+        self.check()?;
+        // Nothing has released the GIL since the check: if the end has begun, the check has failed.
+        let counted = Beside::new(&self.shared);
+        Ok(py.detach(move || {
+            let result = call();
+            drop(counted);
+            result
+        }))
+    }
+
     /// Whether [`Worker::close`] was called.
     pub fn is_closed(&self) -> bool {
         self.shared.closed.load(Ordering::Relaxed)
     }
 
-    /// Stops the running call, refuses those that wait, and frees the object. It may be called again,
-    /// and from any thread.
+    /// Stops the running call, refuses those that wait (both get `ClosedError`), and frees the object. It
+    /// may be called again, and from any thread.
     pub fn close(&self, py: Python<'_>) {
         if self.shared.is_ours() {
             self.shared.stop();
+            self.shared.leaving.store(true, Ordering::SeqCst);
             lock(&self.tasks).take();
-            py.detach(|| self.shared.wait(None));
+            py.detach(|| self.shared.wait_for_end());
         }
     }
 }
@@ -213,6 +279,7 @@ impl<S: 'static> Drop for Worker<S> {
     fn drop(&mut self) {
         if self.shared.is_ours() {
             self.shared.stop();
+            self.shared.leaving.store(true, Ordering::SeqCst);
         } else {
             // The receiving thread is not here; nor is the peace to free what it may have been at.
             std::mem::forget(lock(&self.tasks).take());
@@ -221,8 +288,11 @@ impl<S: 'static> Drop for Worker<S> {
 }
 
 /// Stops every worker, for the interpreter's end: no engine may compute while the process takes itself
-/// apart.
+/// apart. From then on no object can be made or called.
 pub fn shut_down(py: Python<'_>) {
+    ENDING.store(true, Ordering::SeqCst);
+    // Set by who holds the GIL: whoever holds it next sees this.
+    ENDED_BY.get_or_init(|| thread::current().id());
     let workers: Vec<_> = lock(&WORKERS).iter().filter_map(Weak::upgrade).collect();
     let ours: Vec<_> = workers.iter().filter(|worker| worker.is_ours()).collect();
     for worker in &ours {
@@ -231,9 +301,57 @@ pub fn shut_down(py: Python<'_>) {
     py.detach(|| {
         let until = Instant::now() + LAST_WAIT;
         for worker in ours {
-            worker.wait(Some(until));
+            worker.wait_for_rest(until);
+        }
+        let until = Instant::now() + LAST_CALLBACK;
+        while IN_PYTHON.load(Ordering::SeqCst) > 0 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
         }
     });
+}
+
+/// As long as it lives, the interpreter's end waits for this thread.
+///
+/// Python before 3.14 ends a daemon thread that runs into the interpreter's end by unwinding its stack,
+/// which kills the process where there are frames of Rust, such as those below a callback.
+struct InPython;
+
+impl InPython {
+    /// When the end has begun, this does not return: the thread has nothing to do any more.
+    fn enter(py: Python<'_>) -> Self {
+        let ending = ENDED_BY.get();
+        if ending.is_some_and(|thread| *thread != thread::current().id()) {
+            py.detach(|| {
+                loop {
+                    thread::park();
+                }
+            });
+        }
+        IN_PYTHON.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for InPython {
+    fn drop(&mut self) {
+        IN_PYTHON.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Counts a call beside the worker while it runs.
+struct Beside(Arc<Shared>);
+
+impl Beside {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.beside.fetch_add(1, Ordering::SeqCst);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.beside.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Shared {
@@ -241,7 +359,21 @@ impl Shared {
         self.process == std::process::id()
     }
 
+    fn fork_error(&self) -> Failure {
+        let what = self.what;
+        let hint =
+            "Load it in the child, or start processes by the method 'spawn' or 'forkserver'.";
+        Failure::new(
+            "ForkError",
+            format!("This {what} was loaded before the process was forked"),
+            Some(hint.into()),
+        )
+    }
+
     fn closed_error(&self) -> Failure {
+        if ENDING.load(Ordering::SeqCst) {
+            return ending();
+        }
         let what = self.what;
         Failure::new(
             "ClosedError",
@@ -258,6 +390,7 @@ impl Shared {
         }
         let result = call();
         *lock(&self.running) = None;
+        self.rest.notify_all();
         result
     }
 
@@ -268,21 +401,27 @@ impl Shared {
         }
     }
 
-    fn wait(&self, until: Option<Instant>) {
-        let mut ended = lock(&self.ended);
-        while !*ended {
-            let rest = until.map_or(Duration::from_secs(3600), |until| {
-                until.saturating_duration_since(Instant::now())
-            });
-            if rest.is_zero() {
-                return;
-            }
-            ended = self
-                .end
-                .wait_timeout(ended, rest)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+    /// Until no call runs, and the object is freed if that was begun. The thread itself may go on waiting
+    /// for calls, which find it closed.
+    fn wait_for_rest(&self, until: Instant) {
+        let time = || until.saturating_duration_since(Instant::now());
+        drop(
+            self.rest
+                .wait_timeout_while(lock(&self.running), time(), |running| running.is_some()),
+        );
+        if self.leaving.load(Ordering::SeqCst) {
+            drop(
+                self.end
+                    .wait_timeout_while(lock(&self.ended), time(), |ended| !*ended),
+            );
         }
+        while self.beside.load(Ordering::SeqCst) > 0 && !time().is_zero() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn wait_for_end(&self) {
+        drop(self.end.wait_while(lock(&self.ended), |ended| !*ended));
     }
 }
 
@@ -302,7 +441,8 @@ impl Drop for End {
 /// Dropped before its end, it stops the call.
 pub struct Job<E, R> {
     shared: Arc<Shared>,
-    messages: Receiver<Message<E, R>>,
+    /// Taken only when this is dropped.
+    messages: Option<Receiver<Message<E, R>>>,
     cancel: CancelToken,
     started: Arc<AtomicBool>,
     deadline: Option<(Instant, Duration)>,
@@ -339,7 +479,7 @@ impl<E: Send + 'static, R: Send + 'static> Job<E, R> {
         let started = Arc::new(AtomicBool::new(false));
         let job = Self {
             shared: shared.clone(),
-            messages,
+            messages: Some(messages),
             cancel: cancel.clone(),
             started: started.clone(),
             deadline: limits
@@ -355,6 +495,7 @@ impl<E: Send + 'static, R: Send + 'static> Job<E, R> {
         let scope = Scope {
             cancel,
             started,
+            shared: shared.clone(),
             emit: Box::new(move |event| drop(sender.send(Message::Event(event)))),
         };
         Ok((job, scope, done))
@@ -377,6 +518,7 @@ impl<E: Send + 'static, R: Send + 'static> Job<E, R> {
             match self.step(py)? {
                 Step::Done(result) => return Ok(result),
                 Step::Event(event) => {
+                    let _in_python = InPython::enter(py);
                     if let Err(error) = on_event(py, event) {
                         self.fail(error);
                     }
@@ -390,7 +532,11 @@ impl<E: Send + 'static, R: Send + 'static> Job<E, R> {
     /// # Errors
     /// As [`Job::wait`].
     pub fn step(&mut self, py: Python<'_>) -> PyResult<Step<E, R>> {
+        if !self.shared.is_ours() {
+            return Err(self.shared.fork_error().into());
+        }
         loop {
+            let in_python = InPython::enter(py);
             self.look_around(py);
             if !self.started.load(Ordering::Relaxed)
                 && let Some(failure) = self.failure.take()
@@ -398,8 +544,13 @@ impl<E: Send + 'static, R: Send + 'static> Job<E, R> {
                 // Its turn has not come; when it does, it sees that it is cancelled.
                 return Err(failure);
             }
-            let messages = &mut self.messages;
-            match py.detach(move || messages.recv_timeout(POLL)) {
+            let Some(messages) = &mut self.messages else {
+                return Err(self.shared.closed_error().into());
+            };
+            drop(in_python);
+            let message = py.detach(move || messages.recv_timeout(POLL));
+            let _in_python = InPython::enter(py);
+            match message {
                 Ok(Message::Event(event)) if self.failure.is_none() => {
                     return Ok(Step::Event(event));
                 }
@@ -419,9 +570,9 @@ impl<E: Send + 'static, R: Send + 'static> Job<E, R> {
         }
     }
 
-    /// Stops the call.
-    pub fn cancel(&self) {
-        self.cancel.cancel();
+    /// The token that stops this call alone.
+    pub fn stopper(&self) -> CancelToken {
+        self.cancel.clone()
     }
 
     fn fail(&mut self, error: PyErr) {
@@ -445,18 +596,38 @@ impl<E: Send + 'static, R: Send + 'static> Job<E, R> {
                 timeout.as_secs_f64()
             );
             self.fail(Failure::new("TimedOutError", message, None).into());
+        } else if !self.started.load(Ordering::Relaxed) && self.cancel.is_cancelled() {
+            // Nothing to wait for.
+            self.fail(cancelled().into());
         }
     }
 }
 
 impl<E, R> Drop for Job<E, R> {
     fn drop(&mut self) {
-        self.cancel.cancel();
+        if self.shared.is_ours() {
+            self.cancel.cancel();
+        } else {
+            // The sending thread is not here; what it was at when the process was forked nobody knows.
+            std::mem::forget(self.messages.take());
+        }
     }
 }
 
 fn cancelled() -> Failure {
-    Failure::new("CancelledError", "Cancelled", None)
+    Failure::new("CancelledError", "The call was cancelled", None)
+}
+
+fn ending() -> Failure {
+    Failure::new("ClosedError", "The interpreter is shutting down", None)
+}
+
+/// A call that was stopped by the closing of its object says so.
+fn finished<E, R>(scope: &Scope<E>, result: Result<R, Failure>) -> Result<R, Failure> {
+    result.map_err(|failure| match failure.class() {
+        "CancelledError" => scope.stopped(),
+        _ => failure,
+    })
 }
 
 /// A panic is a defect of ours; it must not end the thread that others wait for.

@@ -302,9 +302,13 @@ def test_the_end_of_the_process_during_a_call(child):
         from trifold_diffusion import Diffusion
         sd = Diffusion("demo:picture", threads=1)
         started = threading.Event()
+        def busy(_):
+            # The process ends while this is running, most likely.
+            started.set()
+            return [number for number in range(300_000)]
         def draw():
             try:
-                sd.generate("a star", steps=1000, guidance=1, on_step=lambda _: started.set())
+                sd.generate("a star", steps=1000, guidance=1, on_step=busy)
             except Exception:
                 pass
         threading.Thread(target=draw, daemon=True).start()

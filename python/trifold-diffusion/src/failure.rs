@@ -11,14 +11,15 @@ pub(crate) fn failure(error: &DiffusionError) -> Failure {
         E::Cancelled => "CancelledError",
         E::Encode(_) | E::NoModel | E::Option { .. } | E::UnknownName { .. } => "OptionError",
         E::Engine(error) => return engine_failure(error),
-        E::Format(_) | E::WrongKind { .. } => "ModelError",
         E::Generate { source, .. } | E::Load { source, .. } if is_out_of_memory(source) => {
             "OutOfMemoryError"
         }
-        E::Load {
+        E::Format(_)
+        | E::Load {
             source: Words::Error(_) | Words::Nothing(_),
             ..
-        } => "ModelError",
+        }
+        | E::WrongKind { .. } => "ModelError",
         E::Memory { .. } => "OutOfMemoryError",
         E::Poisoned { .. } => "PoisonedError",
         E::Read { .. } | E::Save { .. } => match error.io_error_kind() {

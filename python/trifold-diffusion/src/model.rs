@@ -61,7 +61,7 @@ impl Model {
         demo_models: Option<PathBuf>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let (options, limits) = options::load(py, model.as_deref(), demo_models.as_deref(), options)?;
+        let (options, limits) = options::load(py, model, demo_models, options)?;
         let (send, receive) = std::sync::mpsc::sync_channel(1);
         let worker = Worker::start(
             py,

@@ -1,10 +1,6 @@
 //! Keyword options into those of the safe crate.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use pyo3::{prelude::*, types::PyDict};
 use trifold_diffusion::{DiffusionError, GenerateOptions, InitPicture, ModelOptions, Part, Seed};
@@ -26,8 +22,8 @@ const PARTS: [(&str, Part); 7] = [
 /// How a model is loaded; names of demo models stand for their files in `demo_models`.
 pub(crate) fn load(
     py: Python<'_>,
-    model: Option<&Path>,
-    demo_models: Option<&Path>,
+    model: Option<PathBuf>,
+    demo_models: Option<PathBuf>,
     given: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<(ModelOptions, Limits)> {
     let mut options = Options::new(given);
@@ -38,10 +34,10 @@ pub(crate) fn load(
     options.set("mmap", &mut load.mmap)?;
     options.set("flash_attention", &mut load.flash_attention)?;
     options.finish()?;
-    let find = |path: &Path| py.detach(|| model_path(path, demo_models));
-    load.model = model.map(find).transpose()?;
+    let find = move |path: PathBuf| py.detach(|| model_path(&path, demo_models.as_deref()));
+    load.model = model.map(&find).transpose()?;
     for (name, path) in parts.unwrap_or_default() {
-        load.parts.insert(part(&name)?, find(&path)?);
+        load.parts.insert(part(&name)?, find(path)?);
     }
     Ok((load, limits))
 }

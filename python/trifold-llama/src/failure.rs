@@ -12,6 +12,7 @@ pub(crate) fn failure(error: &LlamaError) -> Failure {
         E::Engine(error) => return engine_failure(error),
         E::EmptyText
         | E::Grammar { .. }
+        | E::GrammarDeadEnd { .. }
         | E::InvalidOption { .. }
         | E::NoToken
         | E::TextTooLong { .. }

@@ -8,7 +8,8 @@ use pyo3::{
     types::{PyBytes, PyDict},
 };
 use trifold_llama::{
-    ChatMessage, Completion, FinishReason, GenerateOptions, GeneratedToken, Piece, TokenLogprob,
+    CancelToken, ChatMessage, Completion, FinishReason, GenerateOptions, GeneratedToken, Piece,
+    TokenLogprob,
 };
 use trifold_python::{Failure, Job, Scope, Step};
 
@@ -48,13 +49,19 @@ pub(crate) fn run(
         scope.emit(piece.map_err(|error| failure(&error))?);
     }
     // The pieces have been told; what is left are the reason, the counts and the times.
-    generation.complete().map_err(|error| failure(&error))
+    let end = generation.complete().map_err(|error| failure(&error))?;
+    // The token of a caller ends a text; whoever closes the model breaks it off.
+    if end.finish_reason == FinishReason::Cancelled && scope.is_closed() {
+        return Err(scope.stopped());
+    }
+    Ok(end)
 }
 
 /// A generation that runs; an iterator of `(text, tokens)`.
 #[pyclass(frozen, module = "trifold_llama._native")]
 pub(crate) struct Generation {
     job: Mutex<Progress>,
+    stop: CancelToken,
 }
 
 enum Progress {
@@ -65,6 +72,7 @@ enum Progress {
 impl Generation {
     pub(crate) fn new(job: Job<Piece, End>) -> Self {
         Self {
+            stop: job.stopper(),
             job: Mutex::new(Progress::Running(job)),
         }
     }
@@ -113,7 +121,8 @@ impl Generation {
 
     /// Stops it. What was generated since the last piece is lost.
     fn close(&self) {
-        // If another thread waits for a piece, it gets its error from the stopped call.
+        self.stop.cancel();
+        // If another thread waits for a piece, it finds the generation ended.
         match self.job.try_lock() {
             Ok(mut state) => {
                 if let Progress::Running(_) = &*state {

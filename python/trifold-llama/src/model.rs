@@ -1,14 +1,19 @@
 //! A model and its context.
 
-use std::{ops::ControlFlow, path::PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use numpy::{PyArray2, ndarray::Array2};
 use pyo3::{
+    exceptions::PyTypeError,
     prelude::*,
-    types::{PyBytes, PyDict},
+    types::{PyByteArray, PyBytes, PyDict, PyString},
 };
 use trifold_llama::{ChatMessage, Context, Embedder, LlamaError, Special, Token};
-use trifold_python::{Failure, Worker, model_path};
+use trifold_python::{Failure, Limits, Scope, Worker, argument, model_path};
 
 use crate::{
     failure::failure,
@@ -86,7 +91,8 @@ impl State {
 #[pyclass(frozen, module = "trifold_llama._native")]
 pub(crate) struct Model {
     worker: Worker<State>,
-    facts: trifold_llama::Model,
+    /// For what the worker is not asked. Nothing after it was closed: this would hold the memory.
+    facts: Mutex<Option<trifold_llama::Model>>,
     n_ctx: u32,
 }
 
@@ -122,13 +128,14 @@ impl Model {
         let (model, n_ctx) = receive.try_recv().map_err(gone)?;
         Ok(Self {
             worker,
-            facts: model,
+            facts: Mutex::new(Some(model)),
             n_ctx,
         })
     }
 
     fn close(&self, py: Python<'_>) {
         self.worker.close(py);
+        self.lock().take();
     }
 
     #[getter]
@@ -148,9 +155,9 @@ impl Model {
         prompt: Bound<'_, PyAny>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Generation> {
-        let prompt = match prompt.extract::<String>() {
-            Ok(text) => Prompt::Text(text),
-            Err(_) => Prompt::Tokens(tokens(&prompt)?),
+        let prompt = match prompt.cast::<PyString>() {
+            Ok(text) => Prompt::Text(argument("prompt", text)?),
+            Err(_) => Prompt::Tokens(tokens("prompt", &prompt)?),
         };
         self.start(py, prompt, options)
     }
@@ -178,33 +185,29 @@ impl Model {
         tools: Option<&str>,
         add_generation_prompt: bool,
     ) -> PyResult<String> {
-        self.worker.check()?;
         let (messages, tools) = (parse_messages(messages)?, parse_tools(tools)?);
-        let made = py.detach(|| {
-            self.facts
-                .apply_chat_template(&messages, tools.as_ref(), add_generation_prompt)
-        });
-        Ok(made.map_err(|error| failure(&error))?)
+        self.ask(py, |model| {
+            model.apply_chat_template(&messages, tools.as_ref(), add_generation_prompt)
+        })
     }
 
     fn embed<'py>(
         &self,
         py: Python<'py>,
-        texts: Vec<String>,
+        texts: Bound<'py, PyAny>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let EmbedOptions { kind, limits } = EmbedOptions::new(options)?;
-        let (rows, columns) = (texts.len(), self.facts.n_embd() as usize);
-        let job = self.worker.submit(
-            py,
-            &limits,
-            move |state, scope: &trifold_python::Scope<()>| {
+        let texts: Vec<String> = argument("texts", &texts)?;
+        let (rows, columns) = (texts.len(), self.facts()?.n_embd() as usize);
+        let job = self
+            .worker
+            .submit(py, &limits, move |state, scope: &Scope<()>| {
                 let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
                 let embedder = state.embedder(&kind)?;
                 embedder.cancelled_by(&scope.cancel);
                 embedder.embed(&texts).map_err(|error| failure(&error))
-            },
-        )?;
+            })?;
         let vectors = job.wait(py, |_, ()| Ok(()))?;
         let array = Array2::from_shape_vec((rows, columns), vectors.concat());
         let array = array.map_err(|error| Failure::of("EngineError", &error, None))?;
@@ -214,18 +217,17 @@ impl Model {
     fn tokenize(
         &self,
         py: Python<'_>,
-        text: &str,
+        text: Bound<'_, PyAny>,
         parse_special: bool,
         add_bos: bool,
     ) -> PyResult<Vec<i32>> {
-        self.worker.check()?;
+        let text: String = argument("text", &text)?;
         let special = if parse_special {
             Special::Parse
         } else {
             Special::AsText
         };
-        let tokens = py.detach(|| self.facts.tokenize(text, special, add_bos));
-        let tokens = tokens.map_err(|error| failure(&error))?;
+        let tokens = self.ask(py, |model| model.tokenize(&text, special, add_bos))?;
         Ok(tokens.into_iter().map(|token| token.0).collect())
     }
 
@@ -235,39 +237,55 @@ impl Model {
         tokens: Bound<'_, PyAny>,
         render_special: bool,
     ) -> PyResult<String> {
-        self.worker.check()?;
-        let tokens = self::tokens(&tokens)?;
-        let text = py.detach(|| self.facts.detokenize(&tokens, render_special));
-        Ok(text.map_err(|error| failure(&error))?)
+        let tokens = self::tokens("tokens", &tokens)?;
+        self.ask(py, |model| model.detokenize(&tokens, render_special))
     }
 
     fn token_bytes<'py>(
         &self,
         py: Python<'py>,
-        token: i32,
+        token: Bound<'py, PyAny>,
         render_special: bool,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        self.worker.check()?;
-        let bytes = self.facts.token_to_piece(Token(token), render_special);
-        Ok(PyBytes::new(py, &bytes.map_err(|error| failure(&error))?))
+        let token = Token(argument("token", &token)?);
+        let bytes = self.ask(py, |model| model.token_to_piece(token, render_special))?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    fn is_control(&self, py: Python<'_>, token: Bound<'_, PyAny>) -> PyResult<bool> {
+        let token = Token(argument("token", &token)?);
+        self.ask(py, |model| model.is_control(token))
+    }
+
+    fn is_end_of_generation(&self, py: Python<'_>, token: Bound<'_, PyAny>) -> PyResult<bool> {
+        let token = Token(argument("token", &token)?);
+        self.ask(py, |model| model.is_end_of_generation(token))
+    }
+
+    /// The tokens that were read and written.
+    fn remembered(&self, py: Python<'_>) -> PyResult<Vec<i32>> {
+        let job = self
+            .worker
+            .submit(py, &Limits::default(), |state, _: &Scope<()>| {
+                let tokens = state.context()?.remembered();
+                Ok(tokens.iter().map(|token| token.0).collect())
+            })?;
+        job.wait(py, |_, ()| Ok(()))
     }
 
     /// Forgets what was read and written.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        let job = self.worker.submit(
-            py,
-            &trifold_python::Limits::default(),
-            |state, _: &trifold_python::Scope<()>| {
+        let job = self
+            .worker
+            .submit(py, &Limits::default(), |state, _: &Scope<()>| {
                 state.context()?.clear().map_err(|error| failure(&error))
-            },
-        )?;
+            })?;
         job.wait(py, |_, ()| Ok(()))
     }
 
     /// Facts that do not change, by name.
     fn info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.worker.check()?;
-        let model = &self.facts;
+        let model = self.facts()?;
         let info = PyDict::new(py);
         info.set_item("path", model.path())?;
         info.set_item("description", model.description())?;
@@ -278,6 +296,7 @@ impl Model {
         info.set_item("n_embd", model.n_embd())?;
         info.set_item("n_layer", model.n_layer())?;
         info.set_item("n_vocab", model.n_vocab())?;
+        info.set_item("vocab_only", model.is_vocab_only())?;
         let template = model.chat_template().map_err(|error| failure(&error))?;
         info.set_item("chat_template", template)?;
         Ok(info)
@@ -285,16 +304,13 @@ impl Model {
 
     /// The metadata of the file.
     fn metadata(&self, py: Python<'_>) -> PyResult<Vec<(String, String)>> {
-        self.worker.check()?;
-        Ok(py
-            .detach(|| self.facts.metadata())
-            .map_err(|error| failure(&error))?)
+        self.ask(py, trifold_llama::Model::metadata)
     }
 
     /// The special tokens, by name.
     fn special_tokens<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.worker.check()?;
-        let special = self.facts.special_tokens();
+        let model = self.facts()?;
+        let special = model.special_tokens();
         let tokens = PyDict::new(py);
         for (name, token) in [
             ("bos", special.bos),
@@ -315,6 +331,31 @@ impl Model {
 }
 
 impl Model {
+    fn lock(&self) -> MutexGuard<'_, Option<trifold_llama::Model>> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn facts(&self) -> PyResult<trifold_llama::Model> {
+        self.worker.check()?;
+        let gone = || Failure::new("ClosedError", "This text model is closed", None);
+        Ok(self.lock().clone().ok_or_else(gone)?)
+    }
+
+    /// Asks what needs no turn.
+    fn ask<R: Send>(
+        &self,
+        py: Python<'_>,
+        question: impl FnOnce(&trifold_llama::Model) -> Result<R, LlamaError> + Send,
+    ) -> PyResult<R> {
+        let model = self.facts()?;
+        let answer = self.worker.beside(py, || {
+            let answer = question(&model).map_err(|error| failure(&error));
+            drop(model);
+            answer
+        })?;
+        Ok(answer?)
+    }
+
     fn start(
         &self,
         py: Python<'_>,
@@ -330,8 +371,16 @@ impl Model {
 }
 
 /// A sequence of integers, or an array of them.
-fn tokens(value: &Bound<'_, PyAny>) -> PyResult<Vec<Token>> {
-    let tokens: Vec<i32> = value.extract()?;
+fn tokens(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Token>> {
+    // Sequences of integers as well, but surely not meant as tokens.
+    if value.is_instance_of::<PyBytes>() || value.is_instance_of::<PyByteArray>() {
+        let message = format!(
+            "Wrong type for {name} (found: {}): bytes are neither text nor tokens\nhint: Decode them first.",
+            value.get_type().name()?
+        );
+        return Err(PyTypeError::new_err(message));
+    }
+    let tokens: Vec<i32> = argument(name, value)?;
     Ok(tokens.into_iter().map(Token).collect())
 }
 

@@ -1,22 +1,12 @@
 //! Keyword options into those of the safe crate.
 
-use std::{collections::BTreeMap, num::NonZeroUsize};
+use std::collections::BTreeMap;
 
 use pyo3::{prelude::*, types::PyDict};
 use trifold_llama::{
     ContextOptions, Dry, GenerateOptions, Mirostat, Pooling, SamplingOptions, Special, Token, Xtc,
 };
-use trifold_python::{CancelToken, Failure, Limits, Options, seconds};
-
-/// What every long call takes.
-pub(crate) fn limits(options: &mut Options<'_>) -> PyResult<Limits> {
-    let timeout = options.take::<f64>("timeout")?;
-    let cancel = options.take::<Py<CancelToken>>("cancel")?;
-    Ok(Limits {
-        timeout: timeout.map(|value| seconds("timeout", value)).transpose()?,
-        cancel: cancel.map(|token| token.get().0.clone()),
-    })
-}
+use trifold_python::{Failure, Limits, Options};
 
 /// How a model is loaded.
 pub(crate) struct LoadOptions {
@@ -35,62 +25,36 @@ impl LoadOptions {
             check_tensors: false,
             vocab_only: false,
             context: ContextOptions::default(),
-            limits: limits(&mut options)?,
+            limits: options.limits()?,
         };
         options.set("mmap", &mut load.mmap)?;
         options.set("check_tensors", &mut load.check_tensors)?;
         options.set("vocab_only", &mut load.vocab_only)?;
         options.set("n_ctx", &mut load.context.n_ctx)?;
         options.set("n_batch", &mut load.context.n_batch)?;
-        load.context.threads = threads(&mut options)?;
+        load.context.threads = options.threads()?;
         options.finish()?;
         Ok(load)
     }
 }
 
-fn threads(options: &mut Options<'_>) -> PyResult<Option<NonZeroUsize>> {
-    options
-        .take::<usize>("threads")?
-        .map(|count| {
-            NonZeroUsize::new(count).ok_or_else(|| {
-                let message = "Expected 1 or more for option threads (found: 0)";
-                Failure::new("OptionError", message, None).into()
-            })
-        })
-        .transpose()
-}
-
 /// How to generate: the options of Python's `GenerateOptions`.
 pub(crate) fn generate(given: Option<&Bound<'_, PyDict>>) -> PyResult<(GenerateOptions, Limits)> {
     let mut options = Options::new(given);
-    let limits = limits(&mut options)?;
+    let limits = options.limits()?;
     let mut generate = GenerateOptions {
         max_tokens: options.take("max_tokens")?,
-        stop: stop(&mut options)?,
+        stop: options.strings("stop")?.unwrap_or_default(),
         logprobs: options.take("logprobs")?,
         add_bos: options.take("add_bos")?,
         sampling: sampling(&mut options)?,
         ..GenerateOptions::default()
     };
-    if options.take("parse_special")? == Some(true) {
-        generate.special = Special::Parse;
+    if options.take("parse_special")? == Some(false) {
+        generate.special = Special::AsText;
     }
     options.finish()?;
     Ok((generate, limits))
-}
-
-/// One string or several.
-fn stop(options: &mut Options<'_>) -> PyResult<Vec<String>> {
-    #[derive(FromPyObject)]
-    enum Stop {
-        One(String),
-        Several(Vec<String>),
-    }
-    Ok(match options.take("stop")? {
-        None => Vec::new(),
-        Some(Stop::One(stop)) => vec![stop],
-        Some(Stop::Several(stop)) => stop,
-    })
 }
 
 fn sampling(options: &mut Options<'_>) -> PyResult<SamplingOptions> {
@@ -108,7 +72,7 @@ fn sampling(options: &mut Options<'_>) -> PyResult<SamplingOptions> {
     options.set("repeat_penalty", &mut sampling.repeat_penalty)?;
     options.set("frequency_penalty", &mut sampling.frequency_penalty)?;
     options.set("presence_penalty", &mut sampling.presence_penalty)?;
-    if let Some(bias) = options.take::<BTreeMap<i32, f32>>("logit_bias")? {
+    if let Some(bias) = options.mapping::<BTreeMap<i32, f32>>("logit_bias")? {
         sampling.logit_bias = bias
             .into_iter()
             .map(|(token, bias)| (Token(token), bias))
@@ -157,7 +121,7 @@ pub(crate) struct EmbedderKind {
 impl EmbedOptions {
     pub(crate) fn new(given: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let mut options = Options::new(given);
-        let limits = limits(&mut options)?;
+        let limits = options.limits()?;
         let pooling = match options.take::<String>("pooling")?.as_deref() {
             None => None,
             Some("cls") => Some(Pooling::Cls),

@@ -2,8 +2,8 @@
 
     >>> from trifold_llama import Llama
     >>> llm = Llama("demo:story")
-    >>> print(llm.generate("Once upon a time", max_tokens=64, temperature=0).text)  # doctest: +ELLIPSIS
-    ...
+    >>> print(llm.generate("Once upon a time", max_tokens=12, temperature=0))
+    , in a quiet village, there lived a tired puppy
 
 The engine inside this package is its own: nothing of it can be seen by other packages in the process,
 nor the other way round. Logs go to the logger ``trifold_llama``.

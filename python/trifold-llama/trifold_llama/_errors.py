@@ -13,7 +13,7 @@ class LlamaError(Hinted):
 
 
 class CancelledError(LlamaError):
-    """The call was stopped by its ``CancelToken``."""
+    """The call was stopped by its ``CancelToken``: see the option ``cancel``."""
 
 
 class ChatTemplateError(LlamaError, ValueError):
@@ -21,7 +21,7 @@ class ChatTemplateError(LlamaError, ValueError):
 
 
 class ClosedError(LlamaError, ValueError):
-    """The object was closed."""
+    """The object was closed, before the call or while it ran or waited."""
 
 
 class ContextOverflowError(LlamaError, ValueError):

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from . import _native
-from ._common import Handle, demo_models, in_thread, shown, to_json
+from ._common import Handle, child, demo_models, in_thread, shown, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
-    from typing import Any, overload
+    from typing import Any, NoReturn
 
     import numpy as np
     from numpy.typing import NDArray
     from typing_extensions import Self, Unpack
 
     from ._common import Progress
+    from ._native import CancelToken, Generation, Model, _Token
     from ._options import EmbedOptions, GenerateOptions
     from ._results import Completion, Piece, TokenLogprobs
-else:
-
-    def overload(function):
-        return function
 
 
 class Llama(Handle):
@@ -32,7 +29,8 @@ class Llama(Handle):
     beginning of that is not processed again.
 
     Calls may come from any thread; they queue, and each runs alone. Every call releases the GIL; Ctrl-C,
-    the option ``timeout`` and a ``CancelToken`` stop it.
+    the option ``timeout`` and a ``CancelToken`` stop it. If the object is closed by another thread, calls
+    that run or wait raise ``ClosedError``.
 
     Args:
         model: The path of a GGUF file (of a model in several files, the first), or ``demo:story``, the
@@ -40,7 +38,7 @@ class Llama(Handle):
         n_ctx: Tokens of prompt and answer together; 0 for as many as the model was trained on. The
             engine rounds up to a multiple of 256. Memory grows with it.
         n_batch: Tokens of a prompt that are processed at a time. More is faster and takes more memory.
-        threads: Threads to compute with. By default what other running calls leave of the physical
+        threads: Threads to compute with, 1 to 512. By default what other running calls leave of the physical
             cores that the process may use, and fewer for a small model.
         mmap: Whether to map the file into memory instead of reading it.
         check_tensors: Whether to look for values in the weights that are not numbers.
@@ -62,7 +60,7 @@ class Llama(Handle):
         True
     """
 
-    _native: _native.Model
+    _native: Model
 
     def __init__(
         self,
@@ -76,7 +74,7 @@ class Llama(Handle):
         vocab_only: bool = False,
         progress: Progress = None,
         timeout: float | None = None,
-        cancel: _native.CancelToken | None = None,
+        cancel: CancelToken | None = None,
     ) -> None:
         options = {
             "n_ctx": n_ctx,
@@ -125,7 +123,8 @@ class Llama(Handle):
             >>> for piece in llm.stream("Once upon a time", max_tokens=16):
             ...     text = piece.text
         """
-        return Stream(self._native.generate(prompt, dict(options)))
+        native = self._native.generate(prompt, dict(options))
+        return Stream(native, logprobs=options.get("logprobs") is not None)
 
     def chat(
         self,
@@ -147,8 +146,8 @@ class Llama(Handle):
 
         Examples:
             >>> llm = Llama("demo:story")
-            >>> answer = llm.chat([{"role": "user", "content": "What is the opposite of big?"}], temperature=0)
-            >>> "small" in answer.text
+            >>> question = {"role": "user", "content": "What is the opposite of big?"}
+            >>> "small" in llm.chat([question], temperature=0).text
             True
         """
         with self.stream_chat(messages, tools=tools, **options) as stream:
@@ -162,11 +161,12 @@ class Llama(Handle):
         **options: Unpack[GenerateOptions],
     ) -> Stream:
         """As ``chat``, piece by piece, while the engine goes on."""
-        return Stream(self._native.chat(*_conversation(messages, tools), dict(options)))
+        native = self._native.chat(*_conversation(messages, tools), dict(options))
+        return Stream(native, logprobs=options.get("logprobs") is not None)
 
     async def agenerate(self, prompt: str | Sequence[int], **options: Unpack[GenerateOptions]) -> Completion:
         """``generate`` for asyncio. If the task is cancelled, the engine stops."""
-        cancel = _child(options)
+        cancel = child(options)
         return await in_thread(cancel, self.generate, prompt, **options)
 
     async def achat(
@@ -177,16 +177,20 @@ class Llama(Handle):
         **options: Unpack[GenerateOptions],
     ) -> Completion:
         """``chat`` for asyncio. If the task is cancelled, the engine stops."""
-        cancel = _child(options)
+        cancel = child(options)
         return await in_thread(cancel, self.chat, messages, tools=tools, **options)
 
     async def astream(
         self, prompt: str | Sequence[int], **options: Unpack[GenerateOptions]
-    ) -> AsyncIterator[Piece]:
-        """``stream`` for asyncio: ``async for piece in llm.astream(...)``."""
-        cancel = _child(options)
-        async for piece in _pieces(self.stream(prompt, **options), cancel):
-            yield piece
+    ) -> AsyncGenerator[Piece, None]:
+        """``stream`` for asyncio: ``async for piece in llm.astream(...)``.
+
+        The engine stops when the task is cancelled, and with ``aclose()``.
+        """
+        cancel = child(options)
+        with self.stream(prompt, **options) as stream:
+            while (piece := await in_thread(cancel, next, stream, None)) is not None:
+                yield piece
 
     async def astream_chat(
         self,
@@ -194,11 +198,15 @@ class Llama(Handle):
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
         **options: Unpack[GenerateOptions],
-    ) -> AsyncIterator[Piece]:
-        """``stream_chat`` for asyncio: ``async for piece in llm.astream_chat(...)``."""
-        cancel = _child(options)
-        async for piece in _pieces(self.stream_chat(messages, tools=tools, **options), cancel):
-            yield piece
+    ) -> AsyncGenerator[Piece, None]:
+        """``stream_chat`` for asyncio: ``async for piece in llm.astream_chat(...)``.
+
+        The engine stops when the task is cancelled, and with ``aclose()``.
+        """
+        cancel = child(options)
+        with self.stream_chat(messages, tools=tools, **options) as stream:
+            while (piece := await in_thread(cancel, next, stream, None)) is not None:
+                yield piece
 
     def apply_chat_template(
         self,
@@ -207,18 +215,14 @@ class Llama(Handle):
         tools: Sequence[Mapping[str, Any]] | None = None,
         add_generation_prompt: bool = True,
     ) -> str:
-        """The prompt that the model's chat template makes of a conversation.
+        r"""The prompt that the model's chat template makes of a conversation.
 
         Examples:
             >>> Llama("demo:story").apply_chat_template([{"role": "user", "content": "Hello!"}])
-            '<|im_start|>user\\nHello!<|im_end|>\\n<|im_start|>assistant\\n'
+            '<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n'
         """
         return self._native.apply_chat_template(*_conversation(messages, tools), add_generation_prompt)
 
-    @overload
-    def embed(self, texts: str, **options: Unpack[EmbedOptions]) -> NDArray[np.float32]: ...
-    @overload
-    def embed(self, texts: Sequence[str], **options: Unpack[EmbedOptions]) -> NDArray[np.float32]: ...
     def embed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> NDArray[np.float32]:
         """Texts as vectors.
 
@@ -244,9 +248,11 @@ class Llama(Handle):
             return vector
         return self._native.embed(list(texts), dict(options))
 
-    async def aembed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> NDArray[np.float32]:
+    async def aembed(
+        self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]
+    ) -> NDArray[np.float32]:
         """``embed`` for asyncio. If the task is cancelled, the engine stops."""
-        cancel = _child(options)
+        cancel = child(options)
         return await in_thread(cancel, self.embed, texts, **options)
 
     def tokenize(self, text: str, *, add_bos: bool = False, parse_special: bool = False) -> list[int]:
@@ -276,6 +282,18 @@ class Llama(Handle):
     def token_bytes(self, token: int, *, render_special: bool = False) -> bytes:
         """The bytes of one token, which need not be whole characters."""
         return self._native.token_bytes(token, render_special)
+
+    def is_control(self, token: int) -> bool:
+        """Whether a token is none of text, such as the one that begins every text."""
+        return self._native.is_control(token)
+
+    def is_end_of_generation(self, token: int) -> bool:
+        """Whether the model ends a text with this token."""
+        return self._native.is_end_of_generation(token)
+
+    def remembered(self) -> list[int]:
+        """The tokens that the context has read and written, as far as it remembers them."""
+        return self._native.remembered()
 
     def clear(self) -> None:
         """Forgets what was read and written."""
@@ -327,6 +345,11 @@ class Llama(Handle):
         return int(self._info["n_vocab"])
 
     @property
+    def vocab_only(self) -> bool:
+        """Whether it was loaded without its weights."""
+        return bool(self._info["vocab_only"])
+
+    @property
     def chat_template(self) -> str | None:
         """The model's chat template, in Jinja."""
         template: str | None = self._info["chat_template"]
@@ -339,8 +362,11 @@ class Llama(Handle):
 
     @property
     def special_tokens(self) -> dict[str, int | None]:
-        """The special tokens by name: ``bos``, ``eos``, ``eot``, ``sep``, ``nl``, ``pad``, ``mask``,
-        ``fim_prefix``, ``fim_suffix``, ``fim_middle``."""
+        """The special tokens by name, as far as the model has them.
+
+        ``bos``, ``eos``, ``eot``, ``sep``, ``nl``, ``pad``, ``mask``, ``fim_prefix``, ``fim_suffix``,
+        ``fim_middle``.
+        """
         return self._native.special_tokens()
 
     @property
@@ -350,18 +376,21 @@ class Llama(Handle):
     def __repr__(self) -> str:
         if self.closed:
             return "<Llama, closed>"
-        return f"<Llama {self.path!r}: {self.description}, n_ctx={self.n_ctx}>"
+        info = self._info
+        what = "vocabulary only" if info["vocab_only"] else f"{info['description']}, n_ctx={info['n_ctx']}"
+        return f"<Llama {str(info['path'])!r}: {what}>"
 
 
 class Stream:
     """A running generation: an iterator of ``Piece``.
 
     The engine goes on whether pieces are taken or not. To stop it: ``close()``, a ``with`` block, or
-    drop the stream.
+    drop the stream. After an error there are no more pieces.
     """
 
-    def __init__(self, native: _native.Generation) -> None:
+    def __init__(self, native: Generation, *, logprobs: bool) -> None:
         self._native = native
+        self._logprobs = logprobs
         self._pieces: list[Piece] = []
 
     def __iter__(self) -> Iterator[Piece]:
@@ -374,7 +403,8 @@ class Stream:
         if raw is None:
             raise StopIteration
         text, tokens = raw
-        piece = Piece(text, tuple(token[0] for token in tokens), _logprobs(tokens))
+        logprobs = tuple(map(_logprob, tokens)) if self._logprobs else None
+        piece = Piece(text, tuple(token[0] for token in tokens), logprobs)
         self._pieces.append(piece)
         return piece
 
@@ -392,11 +422,11 @@ class Stream:
         end = self._native.end
         if end is None:
             raise ClosedError("This stream was closed before its end", "Take all pieces first.")
-        logprobs = [piece.logprobs for piece in self._pieces]
+        logprobs = tuple(token for piece in self._pieces for token in piece.logprobs or ())
         return Completion(
             text="".join(piece.text for piece in self._pieces),
             tokens=tuple(token for piece in self._pieces for token in piece.tokens),
-            logprobs=_joined(logprobs),
+            logprobs=logprobs if self._logprobs else None,
             finish_reason=end["finish_reason"],
             stop=end["stop"],
             usage=Usage(*end["usage"]),
@@ -405,7 +435,7 @@ class Stream:
         )
 
     def close(self) -> None:
-        """Stops the generation."""
+        """Stops the generation. It may be called again, and from any thread."""
         self._native.close()
 
     def __enter__(self) -> Self:
@@ -419,6 +449,9 @@ class Stream:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Cannot pickle or copy a Stream: it is a running call\nhint: Copy its pieces.")
+
 
 def _conversation(
     messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
@@ -426,32 +459,10 @@ def _conversation(
     return to_json("messages", messages), None if tools is None else to_json("tools", tools)
 
 
-def _logprobs(tokens: list[_native._Token]) -> tuple[TokenLogprobs, ...] | None:
+def _logprob(raw: _Token) -> TokenLogprobs:
     from ._results import Logprob, TokenLogprobs
 
-    found = tuple(
-        TokenLogprobs(token, text, logprob, tuple(Logprob(*other) for other in top))
-        for token, text, logprob, top in tokens
-        if logprob is not None
-    )
-    return found if found or not tokens else None
-
-
-def _joined(logprobs: list[tuple[TokenLogprobs, ...] | None]) -> tuple[TokenLogprobs, ...] | None:
-    if any(part is None for part in logprobs):
-        return None
-    return tuple(token for part in logprobs if part is not None for token in part)
-
-
-def _child(options: Any) -> _native.CancelToken:
-    """A token for the call of a task, also cancelled with the caller's own."""
-    given: _native.CancelToken | None = options.get("cancel")
-    token = _native.CancelToken() if given is None else given.child()
-    options["cancel"] = token
-    return token
-
-
-async def _pieces(stream: Stream, cancel: _native.CancelToken) -> AsyncIterator[Piece]:
-    with stream:
-        while (piece := await in_thread(cancel, next, stream, None)) is not None:
-            yield piece
+    token, text, logprob, top = raw
+    # It was asked for.
+    assert logprob is not None
+    return TokenLogprobs(token, text, logprob, tuple(Logprob(*other) for other in top))

@@ -15,12 +15,17 @@ class CallOptions(TypedDict, total=False):
     timeout: float | None
     """Seconds until ``TimedOutError``, waiting for other calls included."""
     cancel: CancelToken | None
-    """Stops the call from anywhere."""
+    """Stops the call from anywhere. A text that is being generated ends there, with the
+    ``finish_reason`` ``"cancelled"``; other calls, and those whose turn has not come, raise
+    ``CancelledError``."""
 
 
 class Dry(TypedDict, total=False):
-    """DRY ("don't repeat yourself"): a token that would go on with a repetition of ``allowed_length``
-    tokens or more gets a penalty of ``multiplier * base ** (length - allowed_length)``."""
+    """DRY, "don't repeat yourself": a penalty for going on with a repetition.
+
+    A token that would go on with a repetition of ``allowed_length`` tokens or more gets a penalty of
+    ``multiplier * base ** (length - allowed_length)``.
+    """
 
     multiplier: float
     """The strength, 0 to 1000 (0.8)."""
@@ -35,8 +40,10 @@ class Dry(TypedDict, total=False):
 
 
 class Xtc(TypedDict, total=False):
-    """XTC ("exclude top choices"): sometimes, of all tokens at least as probable as the threshold,
-    only the least probable is kept."""
+    """XTC, "exclude top choices": sometimes the most probable tokens are left out.
+
+    Then of all tokens at least as probable as the threshold only the least probable is kept.
+    """
 
     probability: float
     """How often, 0 to 1 (0.5)."""
@@ -93,7 +100,8 @@ class GenerateOptions(CallOptions, total=False):
     logprobs: int | None
     """Give the log probability of each token, and of this many alternatives (none)."""
     parse_special: bool
-    """Whether text like ``<|im_end|>`` in the prompt means the special token (False: it is text)."""
+    """Whether text like ``<|im_end|>`` in the prompt means the special token (True). With False it is text
+    like any other: for what a user wrote, which must not pretend to be the end of a message."""
     add_bos: bool | None
     """Whether the prompt begins with the model's ``bos`` (as the model wants it)."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Optional, Union
 
 FinishReason = Literal["stop", "length", "context_full", "cancelled", "other"]
@@ -49,7 +49,7 @@ class Usage:
 
     prompt_tokens: int
     """Tokens of the prompt."""
-    reused_prompt_tokens: int
+    reused_prompt_tokens: int = field(compare=False)
     """Those of them that the context remembered from the last call."""
     completion_tokens: int
     """Tokens that were generated, without the one that ended the text."""
@@ -71,7 +71,10 @@ class Timings:
 
 @dataclass(frozen=True)
 class Completion:
-    """All that was generated. ``str()`` gives the text."""
+    """All that was generated. ``str()`` gives the text.
+
+    Completions of the same content are equal, however long they took.
+    """
 
     text: str
     """The text."""
@@ -81,12 +84,12 @@ class Completion:
     """As many as tokens, if the option ``logprobs`` asked for them."""
     finish_reason: FinishReason
     """``stop``: a stop string came, or the model ended the text; ``length``: ``max_tokens`` were
-    generated; ``context_full``; ``cancelled``."""
+    generated; ``context_full``; ``cancelled``: the option ``cancel`` stopped it."""
     stop: Union[str, int, None]
     """The stop string or the token that ended the text."""
     usage: Usage
     """How many tokens it took."""
-    timings: Timings
+    timings: Timings = field(compare=False)
     """How long it took."""
     seed: int
     """The seed in use: with it and the same options the same text comes again."""

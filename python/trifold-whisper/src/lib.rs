@@ -40,6 +40,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        trifold_python::check_interpreter(module.py())?;
         Package {
             name: "trifold_whisper",
         }

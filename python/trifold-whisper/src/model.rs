@@ -7,7 +7,7 @@ use std::{
 
 use pyo3::{prelude::*, types::PyDict};
 use trifold_python::{Failure, Limits, Scope, Worker, model_path};
-use trifold_whisper::{CancelToken, Hooks, Transcriber, WhisperError};
+use trifold_whisper::{Hooks, Transcriber, WhisperError};
 
 use crate::{
     audio::Source,
@@ -73,16 +73,12 @@ impl Model {
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Transcription> {
         self.worker.check()?;
-        let (options, mut limits) = options::transcribe(options)?;
-        let stop = limits
-            .cancel
-            .map_or_else(CancelToken::new, |token| token.child());
-        limits.cancel = Some(stop.clone());
+        let (options, limits) = options::transcribe(options)?;
         let source = Source::new(audio)?;
         let job = self.worker.submit(py, &limits, move |transcriber, scope| {
             transcribe::run(transcriber, &source, &options, scope)
         })?;
-        Ok(Transcription::new(job, stop))
+        Ok(Transcription::new(job))
     }
 
     /// The languages, the likeliest first.

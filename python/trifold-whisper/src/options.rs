@@ -1,23 +1,13 @@
 //! Keyword options into those of the safe crate.
 
 use pyo3::{prelude::*, types::PyDict};
-use trifold_python::{CancelToken, Limits, Options, seconds};
+use trifold_python::{Limits, Options, seconds};
 use trifold_whisper::{Decoding, Language};
-
-/// What every long call takes.
-pub(crate) fn limits(options: &mut Options<'_>) -> PyResult<Limits> {
-    let timeout = options.take::<f64>("timeout")?;
-    let cancel = options.take::<Py<CancelToken>>("cancel")?;
-    Ok(Limits {
-        timeout: timeout.map(|value| seconds("timeout", value)).transpose()?,
-        cancel: cancel.map(|token| token.get().0.clone()),
-    })
-}
 
 /// How a model is loaded, and what else takes no options but these.
 pub(crate) fn only_limits(given: Option<&Bound<'_, PyDict>>) -> PyResult<Limits> {
     let mut options = Options::new(given);
-    let limits = limits(&mut options)?;
+    let limits = options.limits()?;
     options.finish()?;
     Ok(limits)
 }
@@ -25,7 +15,7 @@ pub(crate) fn only_limits(given: Option<&Bound<'_, PyDict>>) -> PyResult<Limits>
 /// How to detect a language: the number of threads, and the rest.
 pub(crate) fn detect(given: Option<&Bound<'_, PyDict>>) -> PyResult<(Option<usize>, Limits)> {
     let mut options = Options::new(given);
-    let limits = limits(&mut options)?;
+    let limits = options.limits()?;
     let threads = options.take("threads")?;
     options.finish()?;
     Ok((threads, limits))
@@ -36,7 +26,7 @@ pub(crate) fn transcribe(
     given: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<(trifold_whisper::Options, Limits)> {
     let mut options = Options::new(given);
-    let limits = limits(&mut options)?;
+    let limits = options.limits()?;
     let language = options.take::<String>("language")?;
     let mut transcribe = trifold_whisper::Options {
         language: language.map_or(Language::Detect, |name| Language::from(name.as_str())),

@@ -49,11 +49,10 @@ enum State {
 }
 
 impl Transcription {
-    /// `stop` must stop the job.
-    pub(crate) fn new(job: Job<Event, Transcript>, stop: CancelToken) -> Self {
+    pub(crate) fn new(job: Job<Event, Transcript>) -> Self {
         Self {
+            stop: job.stopper(),
             job: Mutex::new(State::Running(job)),
-            stop,
         }
     }
 

@@ -4,7 +4,7 @@
     >>> transcript = Whisper("demo:speech").transcribe("samples/kitchen-light.wav")
     >>> print(transcript.to_srt(), end="")
     1
-    00:00:00,200 --> 00:00:01,350
+    00:00:00,200 --> 00:00:01,360
     Turn on the kitchen light.
     <BLANKLINE>
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import _native
 from ._audio import source
-from ._common import Handle, demo_models, in_thread, shown
+from ._common import Handle, child, demo_models, in_thread, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class Whisper(Handle):
 
         ``progress`` and ``on_segment`` are called in another thread than the event loop's.
         """
-        cancel = _child(options)
+        cancel = child(options)
         return await in_thread(
             cancel, self.transcribe, audio, progress=progress, on_segment=on_segment, **options
         )
@@ -185,7 +185,7 @@ class Whisper(Handle):
         self, audio: Audio, *, progress: Progress = None, **options: Unpack[TranscribeOptions]
     ) -> AsyncIterator[Segment]:
         """``stream`` for asyncio: ``async for segment in whisper.astream(...)``."""
-        cancel = _child(options)
+        cancel = child(options)
         stream = await in_thread(cancel, self.stream, audio, progress=progress, **options)
         with stream:
             while (segment := await in_thread(cancel, next, stream, None)) is not None:
@@ -195,7 +195,7 @@ class Whisper(Handle):
         self, audio: Audio, **options: Unpack[DetectOptions]
     ) -> tuple[SpokenLanguage, ...]:
         """``detect_language`` for asyncio. If the task is cancelled, the engine stops."""
-        cancel = _child(options)
+        cancel = child(options)
         return await in_thread(cancel, self.detect_language, audio, **options)
 
     @property
@@ -344,11 +344,3 @@ def _segment(raw: _Segment) -> Segment:
         words=tuple(Word(*word) for word in words),
         tokens=tuple(Token(*token) for token in tokens),
     )
-
-
-def _child(options: Any) -> CancelToken:
-    """A token for the call of a task, also cancelled with the caller's own."""
-    given: CancelToken | None = options.get("cancel")
-    token = _native.CancelToken() if given is None else given.child()
-    options["cancel"] = token
-    return token

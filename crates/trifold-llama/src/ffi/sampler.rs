@@ -54,6 +54,8 @@ pub(crate) enum Stage {
 pub(crate) struct SamplerHandle {
     sampler: NonNull<raw::llama_sampler>,
     _model: Arc<ModelHandle>,
+    /// Whether dropping this frees it: not if a chain owns it.
+    owned: bool,
     /// An engine's check failed inside it.
     poisoned: bool,
 }
@@ -64,7 +66,7 @@ unsafe impl Send for SamplerHandle {}
 impl Drop for SamplerHandle {
     fn drop(&mut self) {
         // As with a context: what was torn in the middle of a call must not be destroyed.
-        if self.poisoned {
+        if self.poisoned || !self.owned {
             return;
         }
         // SAFETY: the pointer came from the engine and is freed once; a chain frees its members.
@@ -85,12 +87,12 @@ impl SamplerHandle {
         };
         let chain = Self::owning(chain, model)?;
         for stage in stages {
-            let member = Self::owning(stage.make(model)?, model)?;
+            let mut member = Self::owning(stage.make(model)?, model)?;
             // SAFETY: both are alive; from here on the chain owns the member.
             unsafe {
                 sys::llama_sampler_chain_add(chain.sampler.as_ptr(), member.sampler.as_ptr())
             }?;
-            std::mem::forget(member);
+            member.owned = false;
         }
         Ok(chain)
     }
@@ -160,6 +162,7 @@ impl SamplerHandle {
         Self {
             sampler,
             _model: Arc::clone(model),
+            owned: true,
             poisoned: false,
         }
     }
