@@ -22,13 +22,6 @@ pub(crate) fn test(root: &Path) -> Result<()> {
         let mut pytest = pytest(root, &tests, name);
         step(&format!("Python: {name}"), &mut pytest)?;
     }
-    let mut examples = tests.python();
-    examples
-        .args(["-m", "pytest", "-q", "--doctest-modules", "--pyargs", "-c"])
-        .arg(root.join("python/pytest.ini"))
-        .args(ENGINES)
-        .current_dir(root.join("target"));
-    step("Python: the examples in the documentation", &mut examples)?;
     let mut stubs = tests.python();
     stubs
         .args(["-m", "mypy.stubtest", "--allowlist"])

@@ -20,6 +20,10 @@ impl Environment {
         let file = root.join("python/requirements").join(requirements);
         let folder = root.join("target/python").join(name);
         let wanted = format!("{}\n{}", version(python)?, fs_err::read_to_string(&file)?);
+        fs_err::create_dir_all(root.join("target/python"))?;
+        // Two tasks at once must not make the same environment.
+        let lock = fs_err::File::create(root.join(format!("target/python/{name}.lock")))?;
+        lock.file().lock()?;
         let stamp = folder.join("trifold-requirements.txt");
         let environment = Self { folder };
         if fs_err::read_to_string(&stamp).is_ok_and(|found| found == wanted) {

@@ -59,7 +59,7 @@ def picture() -> str:
 
     with Diffusion("demo:picture", threads=1) as diffusion:
         drawn = diffusion.generate("a red circle", width=64, height=64, steps=2, seed=1)
-    return hashlib.sha256(drawn.to_numpy().tobytes()).hexdigest()
+    return hashlib.sha256(drawn.rgb8).hexdigest()
 
 
 if __name__ == "__main__":

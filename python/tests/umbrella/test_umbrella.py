@@ -65,7 +65,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_program_runs_the_demo(tmp_path: Path) -> None:
-    found = run("demo", "--out", str(tmp_path / "demo"))
+    found = run("demo", "--output", str(tmp_path / "demo"))
     assert found.returncode == 0, found.stderr
     assert "Draw a red circle on a blue background." in found.stdout
     assert (tmp_path / "demo" / "picture.png").read_bytes().startswith(b"\x89PNG")
