@@ -76,7 +76,9 @@ def run(*names: str, visible: bool = False, folder: Path) -> Run:
     bindings = []
     for file in folder.glob(f"{log.name}.*"):
         with file.open(errors="replace") as lines:
-            bindings += [found.groups() for line in lines if "trifold" in line and (found := BINDING.search(line))]
+            bindings += [
+                found.groups() for line in lines if "trifold" in line and (found := BINDING.search(line))
+            ]
         file.unlink()
     try:
         answers = json.loads(child.stdout.splitlines()[-1])
@@ -136,13 +138,12 @@ def test_an_old_cpp_runtime_on_the_path_changes_nothing(folder: Path, tmp_path: 
     """As in an environment of conda, whose libstdc++ comes before the system's."""
     (tmp_path / "old.c").write_text("int trifold_old_runtime;\n")
     (tmp_path / "old.map").write_text("GLIBCXX_3.4 { global: *; };\n")
-    library = tmp_path / "libstdc++.so.6"
     subprocess.run(
-        ["cc", "-shared", "-Wl,-soname,libstdc++.so.6", "-Wl,--version-script,old.map"]
-        + ["-o", library.name, "old.c"],
+        ["cc", "-shared", "-Wl,-soname,libstdc++.so.6", "-Wl,--version-script,old.map", "old.c"],
         cwd=tmp_path,
         check=True,
     )
+    (tmp_path / "a.out").rename(tmp_path / "libstdc++.so.6")
     environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
 
     def child(*names: str) -> subprocess.CompletedProcess[str]:

@@ -40,7 +40,8 @@ def test_without_the_engines(extra: str, tmp_path: Path) -> None:
     # Only the umbrella is in this folder.
     package = Path(trifold.__file__).parent
     (tmp_path / "trifold").symlink_to(package)
-    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import trifold; trifold.{extra.capitalize()}"
+    name = extra.capitalize()
+    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import trifold; trifold.{name}"
     errors = python(script, "-S", "-I").stderr
     assert f"ImportError: The package trifold-{extra} is not installed" in errors
     assert f"hint: pip install 'trifold[{extra}]=={trifold.__version__}'" in errors
