@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from . import _native
-from ._common import Handle, child, demo_models, in_thread, shown, to_json
+from ._common import Closing, Handle, child, demo_models, in_thread, shown, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
     from os import PathLike
-    from types import TracebackType
     from typing import Any, NoReturn
 
     import numpy as np
     from numpy.typing import NDArray
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from ._common import Progress
     from ._native import CancelToken, Generation, Model, _Token
@@ -381,7 +380,7 @@ class Llama(Handle):
         return f"<Llama {str(info['path'])!r}: {what}>"
 
 
-class Stream:
+class Stream(Closing):
     """A running generation: an iterator of ``Piece``.
 
     The engine goes on whether pieces are taken or not. To stop it: ``close()``, a ``with`` block, or
@@ -437,17 +436,6 @@ class Stream:
     def close(self) -> None:
         """Stops the generation. It may be called again, and from any thread."""
         self._native.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("Cannot pickle or copy a Stream: it is a running call\nhint: Copy its pieces.")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from . import _native
 from ._audio import source
-from ._common import Handle, child, demo_models, in_thread, shown
+from ._common import Closing, Handle, child, demo_models, in_thread, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from os import PathLike
-    from types import TracebackType
     from typing import Any, Callable
 
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from ._audio import Audio
     from ._common import Progress
@@ -259,7 +258,7 @@ class Whisper(Handle):
         return f"<Whisper {self.path!r}: {self.size}, {self.weights}>"
 
 
-class Stream:
+class Stream(Closing):
     """A running transcription: an iterator of ``Segment``.
 
     The engine goes on whether segments are taken or not. To stop it: ``close()``, a ``with`` block, or
@@ -319,17 +318,6 @@ class Stream:
         """Stops the transcription."""
         self._native.close()
         self._finish()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _segment(raw: _Segment) -> Segment:
