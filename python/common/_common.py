@@ -86,14 +86,45 @@ class Handle(Closing):
         )
 
 
+class Running(Closing):
+    """An iterator of what a running call brings: closed once, never copied."""
+
+    _native: Any
+
+    def close(self) -> None:
+        """Stops the call. It may be called again, and from any thread."""
+        self._native.close()
+
+    def _end(self) -> Any:
+        """What the native side has besides, at the end."""
+        end = self._native.end
+        if end is None:
+            from ._errors import ClosedError
+
+            raise ClosedError("This stream was closed before its end", "Take all of it first.")
+        return end
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(
+            f"Cannot pickle or copy a {name}: it is a running call\nhint: Copy what it has brought."
+        )
+
+
+_demo_models: str | None = None
+
+
 def demo_models() -> str | None:
     """The folder of the package trifold-demo-models, if that is installed."""
-    from importlib.util import find_spec
+    # Looked for once: threads that import while the interpreter ends can crash it.
+    global _demo_models
+    if _demo_models is None:
+        from importlib.util import find_spec
 
-    spec = find_spec("trifold_demo_models")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return spec.submodule_search_locations[0]
+        spec = find_spec("trifold_demo_models")
+        if spec is not None and spec.submodule_search_locations:
+            _demo_models = spec.submodule_search_locations[0]
+    return _demo_models
 
 
 def shown(progress: Progress, what: str) -> tuple[Callable[[float], object] | None, Callable[[], object]]:
@@ -105,19 +136,34 @@ def shown(progress: Progress, what: str) -> tuple[Callable[[float], object] | No
     if progress is not True:
         found = type(progress).__name__
         raise TypeError(f"Expected True, False, None or a function for progress (found: {found})")
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError(
-            "progress=True needs tqdm, which is not installed\nhint: pip install tqdm, or give a function"
-        ) from error
-    bar = tqdm(total=100, desc=what, unit="%", leave=False)
+    bar = Bar(what)
+    return bar, bar.close
 
-    def show(fraction: float) -> None:
-        bar.n = round(100 * fraction)
-        bar.refresh()
 
-    return show, bar.close
+class Bar:
+    """A bar by tqdm; it is seen when it is told something."""
+
+    def __init__(self, what: str) -> None:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError as error:
+            raise ImportError(
+                "progress=True needs tqdm, which is not installed\nhint: pip install tqdm, or give a function"
+            ) from error
+        self._make: Callable[[], tqdm[Any]] = lambda: tqdm(total=100, desc=what, unit="%", leave=False)
+        self._bar: tqdm[Any] | None = None
+
+    def __call__(self, fraction: float) -> None:
+        """Shows the fraction done, 0.0 to 1.0."""
+        if self._bar is None:
+            self._bar = self._make()
+        self._bar.n = round(100 * fraction)
+        self._bar.refresh()
+
+    def close(self) -> None:
+        """Takes it away."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 async def in_thread(cancel: CancelToken, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,27 +1,15 @@
-"""What the tests of all packages share."""
+"""What the tests of all packages share; more is in `shared/`."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
-
 import pytest
+
+pytest.register_assert_rewrite("children", "process_life")
+
+import children  # noqa: E402
 
 
 @pytest.fixture
 def child():
     """Runs a script in an interpreter of its own, to its end and without a complaint; gives its output."""
-
-    def run(script, *, timeout=60):
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(script)],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, ""), done
-        return done.stdout
-
-    return run
+    return children.child

@@ -18,15 +18,30 @@ use trifold_build::{
 
 use crate::libclang;
 
+/// The engine outside of the workspace.
+const EXAMPLE: &str = "examples/transcribe";
+
 pub(crate) fn run(check: bool) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("xtask lies in a folder")?;
     select_libclang(root)?;
-    let config = Config::load()?;
     let cache = Cache::open()?;
     let mut drift = Vec::new();
-    for (name, engine) in &config.engine {
+    let ours = Config::load()?;
+    let crates = ours
+        .engine
+        .keys()
+        .map(|name| (name.clone(), format!("crates/trifold-{name}-sys")));
+    let mut crates: Vec<_> = crates.collect();
+    crates.push(("transcribe".into(), EXAMPLE.into()));
+    let description = fs_err::read_to_string(root.join(EXAMPLE).join("engines.toml"))?;
+    let mut config = ours.with_engines(&description)?;
+    for (name, folder) in &crates {
+        let folder = root.join(folder);
+        // Its workspace pins the source.
+        config.package.clone_from(&folder);
+        let engine = config.engine(name)?;
         let tree = source::locate(&config, &cache, name)?;
         let ggml = source::locate(&config, &cache, &config.common.aligned_to)?;
         let files = generate(name, engine, &tree, &ggml)?;
@@ -38,7 +53,6 @@ pub(crate) fn run(check: bool) -> Result<()> {
                 Mode::NAMES.join(" and ")
             );
         }
-        let folder = root.join(format!("crates/trifold-{name}-sys"));
         for (path, text) in files {
             let path = folder.join(path);
             if fs_err::read_to_string(&path).ok().as_ref() == Some(&text) {
@@ -120,6 +134,7 @@ fn bindgen_output(name: &str, engine: &Engine, tree: &Tree, ggml: &Tree) -> Resu
         .api
         .headers
         .iter()
+        .chain(&engine.api.shim_headers)
         .map(|header| format!("#include \"{header}\"\n"));
     let mut headers = includes.collect::<Vec<_>>().concat();
     headers.push_str("#include \"gguf.h\"\n#include \"ggml-backend.h\"\n");
@@ -132,7 +147,10 @@ fn bindgen_output(name: &str, engine: &Engine, tree: &Tree, ggml: &Tree) -> Resu
     for folder in &engine.includes {
         builder = builder.clang_arg(format!("-I{}", tree.root.join(folder).display()));
     }
-    for header in &engine.api.headers {
+    let shim =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../crates/trifold-{name}-sys/shim"));
+    builder = builder.clang_arg(format!("-I{}", shim.display()));
+    for header in engine.api.headers.iter().chain(&engine.api.shim_headers) {
         builder = builder.allowlist_file(format!(".*/{}", header.replace('.', "\\.")));
     }
     for pattern in &engine.api.functions {

@@ -73,7 +73,16 @@ fn rust() -> Result<()> {
     step(
         "Three ggml revisions in one process",
         in_pinned_mode(&mut pinned),
-    )
+    )?;
+    // Outside of the workspace, as an engine of somebody else's would be.
+    let mut example = cargo([
+        "test",
+        "--locked",
+        "--manifest-path",
+        "examples/transcribe/Cargo.toml",
+    ]);
+    example.env("CARGO_TARGET_DIR", root().join("target/examples"));
+    step("A fourth engine beside the three", &mut example)
 }
 
 /// What a reviewer would otherwise have to look for.
@@ -91,7 +100,7 @@ pub(crate) fn lint() -> Result<()> {
             "warnings",
         ]),
     )?;
-    // What is built otherwise without them: the vocabularies are read from a file.
+    // What is built otherwise without them: vocabularies and demo models are read from files.
     step(
         "Clippy, without what is built in",
         cargo([
@@ -102,6 +111,8 @@ pub(crate) fn lint() -> Result<()> {
             "trifold-diffusion-sys",
             "-p",
             "trifold-diffusion",
+            "-p",
+            "trifold-hub",
             "--all-targets",
             "--",
             "-D",
@@ -147,7 +158,7 @@ fn cargo_deny() -> Result<Command> {
     Ok(command)
 }
 
-fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
+pub(crate) fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());
     command

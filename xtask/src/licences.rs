@@ -38,6 +38,10 @@ fn engine_texts(builder: &Builder, name: &str) -> Result<String> {
     let mut all = String::new();
     for licence in &engine.licences {
         let text = fs_err::read_to_string(tree.root.join(licence))?;
+        let text = match licence.extension() {
+            Some(header) if header == "h" || header == "hpp" => head(&text),
+            _ => text,
+        };
         all += &entry(&format!("{}: {}", engine.title, licence.display()), &text);
     }
     if ggml.engine != tree.engine {
@@ -52,6 +56,26 @@ fn engine_texts(builder: &Builder, name: &str) -> Result<String> {
          https://www.gnu.org/licenses/gcc-exception-3.1.html",
     );
     Ok(all)
+}
+
+/// What a header without a licence file says of itself: its SPDX lines, or the beginning of its first
+/// comment.
+fn head(text: &str) -> String {
+    let words = |line: &str| {
+        let line = line.trim_start_matches(['/', '*', ' ']);
+        line.trim_end().to_owned()
+    };
+    let begin: Vec<String> = text.lines().take(20).map(words).collect();
+    let is_spdx = |line: &&String| line.starts_with("SPDX-");
+    let mut lines: Vec<String> = begin.iter().filter(is_spdx).cloned().collect();
+    if lines.is_empty() {
+        let text = begin.into_iter().skip_while(String::is_empty);
+        lines = text.take_while(|line| !line.is_empty()).collect();
+    }
+    format!(
+        "{}\n\nThe words of the MIT licence, where it is one, are those of LICENSE-MIT beside this file.",
+        lines.join("\n")
+    )
 }
 
 /// The texts of all crates that are linked into `package`; the same text is given once.

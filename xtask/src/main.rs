@@ -4,10 +4,13 @@
 mod bindings;
 mod checks;
 mod engines;
+mod examples;
+mod interpreters;
 mod libclang;
 mod licences;
 mod packages;
 mod python;
+mod release;
 mod squeeze;
 mod wheels;
 
@@ -65,6 +68,6 @@ fn run(task: &Task) -> Result<()> {
         Task::Lint => checks::lint(),
         Task::Engines { names } => engines::build(names),
         Task::Bindings { check } => bindings::run(*check),
-        Task::Wheels(options) => wheels::build(checks::root(), options).map(drop),
+        Task::Wheels(options) => wheels::run(checks::root(), options),
     }
 }

@@ -1,27 +1,42 @@
 //! Tests of the Python packages: the wheels themselves, installed as a user installs them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    thread::ScopedJoinHandle,
+    time::Instant,
+};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
     checks::step,
+    examples,
+    interpreters::{Interpreter, Interpreters},
     python::{self, Environment},
     wheels,
 };
 
 /// The packages with an engine.
-const ENGINES: [&str; 3] = ["trifold_llama", "trifold_whisper", "trifold_diffusion"];
+pub(crate) const ENGINES: [&str; 3] = ["trifold_llama", "trifold_whisper", "trifold_diffusion"];
+
+/// The tests of the packages themselves, which run on several Pythons.
+const SUITES: [&str; 4] = ["llama", "whisper", "diffusion", "umbrella"];
+
+/// The newest Python 3.N that all of `peers.txt` has wheels for.
+const PEERS: u32 = 13;
+
+/// Where Debian's PyTorch is, if it is installed.
+const SYSTEM: &str = "/usr/bin/python3";
 
 /// Builds the wheels and tests them.
 pub(crate) fn test(root: &Path) -> Result<()> {
+    let interpreters = Interpreters::find()?;
     let aligned = wheels(root, "dist", false)?;
-    let tests = Environment::new(root, "test", &python::default(), "test.txt")?;
+    let default = &interpreters.default;
+    let tests = Environment::new(root, "test", &default.path, &["test.txt", "lint.txt"])?;
     tests.install_trifold(&aligned)?;
-    for name in ["llama", "whisper", "diffusion", "umbrella"] {
-        let mut pytest = pytest(root, &tests, name);
-        step(&format!("Python: {name}"), &mut pytest)?;
-    }
+    suites(root, &tests, default)?;
     let mut stubs = tests.python();
     stubs
         .args(["-m", "mypy.stubtest", "--allowlist"])
@@ -29,26 +44,142 @@ pub(crate) fn test(root: &Path) -> Result<()> {
         .args(ENGINES)
         .current_dir(root.join("target"));
     step("Python: stubs are what the extensions have", &mut stubs)?;
+    step(
+        "Python: the tools of the packages",
+        &mut pytest(root, &tests, "tools"),
+    )?;
+    let mut others = Vec::new();
+    for other in interpreters.extremes() {
+        let name = format!("test-3.{}", other.version.0);
+        let tests = Environment::new(root, &name, &other.path, &["test.txt"])?;
+        tests.install_trifold(&aligned)?;
+        let mut pytest = pytest(root, &tests, SUITES[0]);
+        pytest.args(SUITES[1..].iter().map(|name| suite(name)));
+        others.push((format!("Python {other}: all packages"), pytest));
+    }
+    at_once(others)?;
 
-    let peers = Environment::new(root, "peers", &python::default(), "peers.txt")?;
+    let newest = interpreters.newest(PEERS);
+    let peers = Environment::new(root, "peers", &newest.path, &["peers.txt"])?;
     peers.install_trifold(&aligned)?;
     step(
-        "Python: beside other packages",
+        &format!("Python {newest}: beside other packages"),
         &mut pytest(root, &peers, "together"),
     )?;
+    let torch = beside_torch(root, &aligned)?;
 
     let pinned = wheels(root, "target/wheels/dist-pinned", true)?;
-    let environment = Environment::new(root, "pinned", &python::default(), "test.txt")?;
+    let environment = Environment::new(root, "pinned", &default.path, &["test.txt"])?;
     environment.install_trifold(&pinned)?;
     step(
-        "Python: each engine with its own ggml",
+        &format!("Python {default}: each engine with its own ggml"),
         &mut pytest(root, &environment, "pinned"),
-    )
+    )?;
+    eprintln!("\n{}; {torch}", summary(&interpreters));
+    Ok(())
 }
 
-/// Formatting, lints and types of the Python code.
+fn suites(root: &Path, environment: &Environment, python: &Interpreter) -> Result<()> {
+    for name in SUITES {
+        let mut pytest = pytest(root, environment, name);
+        step(&format!("Python {python}: {name}"), &mut pytest)?;
+    }
+    Ok(())
+}
+
+/// Runs steps side by side, and shows what each has said when it has ended.
+fn at_once(steps: Vec<(String, Command)>) -> Result<()> {
+    let run = |(what, mut command): (String, Command)| -> Result<()> {
+        let started = Instant::now();
+        let output = command
+            .output()
+            .with_context(|| format!("Could not run {command:?}"))?;
+        let words = [output.stdout, output.stderr].concat();
+        let seconds = started.elapsed().as_secs();
+        eprintln!(
+            "\n==> {what}\n{}",
+            String::from_utf8_lossy(&words).trim_end()
+        );
+        ensure!(
+            output.status.success(),
+            "{what}: failed after {seconds} s ({})\nhint: run it alone: {command:?}",
+            output.status
+        );
+        eprintln!("==> {what}: passed in {seconds} s");
+        Ok(())
+    };
+    let ended: Vec<Result<()>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = steps
+            .into_iter()
+            .map(|step| scope.spawn(|| run(step)))
+            .collect();
+        let join = |thread: ScopedJoinHandle<'_, Result<()>>| {
+            thread.join().unwrap_or_else(|_| bail!("A thread panicked"))
+        };
+        threads.into_iter().map(join).collect()
+    });
+    ended.into_iter().collect()
+}
+
+/// PyPI has it with CUDA only, too large to fetch for a test. Says what came of it.
+fn beside_torch(root: &Path, wheels: &[PathBuf]) -> Result<String> {
+    let found = Command::new(SYSTEM)
+        .args([
+            "-I",
+            "-c",
+            "import ensurepip, torch; print(torch.__version__)",
+        ])
+        .output();
+    let version = match found {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        }
+        _ => {
+            return Ok(format!(
+                "not tested beside torch, which {SYSTEM} does not have (on Debian: apt-get install \
+                 --no-install-recommends python3-torch python3-venv)"
+            ));
+        }
+    };
+    let environment = Environment::with_system(root, "torch", Path::new(SYSTEM), &["torch.txt"])?;
+    environment.install_trifold(wheels)?;
+    let mut pytest = pytest(root, &environment, "together");
+    pytest.args(["--peer", "torch", "-k", "beside"]);
+    step("Python: beside torch", &mut pytest)?;
+    Ok(format!("tested beside torch {version}"))
+}
+
+/// Which Pythons were there, in one line.
+fn summary(interpreters: &Interpreters) -> String {
+    let list = |found: &[&Interpreter]| {
+        let names: Vec<String> = found.iter().map(ToString::to_string).collect();
+        names.join(", ")
+    };
+    let mut tested = vec![&interpreters.default];
+    tested.extend(interpreters.extremes());
+    let others: Vec<&Interpreter> = interpreters
+        .all
+        .iter()
+        .filter(|python| !tested.contains(python))
+        .collect();
+    let mut parts = vec![format!(
+        "Python: tested with {}, and beside other packages with {}",
+        list(&tested),
+        interpreters.newest(PEERS)
+    )];
+    if !others.is_empty() {
+        parts.push(format!("also here, not tested: {}", list(&others)));
+    }
+    let missing = interpreters.missing();
+    if !missing.is_empty() {
+        parts.push(format!("not on this machine: {}", missing.join(", ")));
+    }
+    parts.join("; ")
+}
+
+/// Formatting, lints and types of the Python code, and of the examples in the documentation.
 pub(crate) fn lint(root: &Path) -> Result<()> {
-    let tools = Environment::new(root, "test", &python::default(), "test.txt")?;
+    let tools = Environment::new(root, "test", &python::default(), &["test.txt", "lint.txt"])?;
     for (what, arguments) in [
         ("Python: formatting", &["format", "--check"][..]),
         ("Python: lints", &["check"]),
@@ -73,14 +204,19 @@ pub(crate) fn lint(root: &Path) -> Result<()> {
         .current_dir(folder);
         step(&format!("Python: types of {package}"), &mut mypy)?;
     }
-    Ok(())
+    examples::lint(root, &tools)
 }
 
-fn pytest(root: &Path, environment: &Environment, name: &str) -> std::process::Command {
+/// The folder of a suite.
+fn suite(name: &str) -> PathBuf {
+    Path::new("python/tests").join(name)
+}
+
+fn pytest(root: &Path, environment: &Environment, name: &str) -> Command {
     let mut command = environment.python();
     command
         .args(["-m", "pytest", "-q", "-c", "python/pytest.ini"])
-        .arg(Path::new("python/tests").join(name))
+        .arg(suite(name))
         .current_dir(root);
     command
 }

@@ -14,12 +14,48 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// The environment of this name, made by `python` and holding what the file of requirements says:
-    /// made anew when that, or the interpreter, has changed.
-    pub(crate) fn new(root: &Path, name: &str, python: &Path, requirements: &str) -> Result<Self> {
-        let file = root.join("python/requirements").join(requirements);
+    /// The environment of this name, made by `python` and holding what the files of requirements say:
+    /// made anew when these, or the interpreter, have changed.
+    pub(crate) fn new(
+        root: &Path,
+        name: &str,
+        python: &Path,
+        requirements: &[&str],
+    ) -> Result<Self> {
+        Self::make(root, name, python, requirements, &[])
+    }
+
+    /// The same, with what is installed beside the interpreter.
+    pub(crate) fn with_system(
+        root: &Path,
+        name: &str,
+        python: &Path,
+        requirements: &[&str],
+    ) -> Result<Self> {
+        Self::make(
+            root,
+            name,
+            python,
+            requirements,
+            &["--system-site-packages"],
+        )
+    }
+
+    fn make(
+        root: &Path,
+        name: &str,
+        python: &Path,
+        requirements: &[&str],
+        options: &[&str],
+    ) -> Result<Self> {
         let folder = root.join("target/python").join(name);
-        let wanted = format!("{}\n{}", version(python)?, fs_err::read_to_string(&file)?);
+        let mut wanted = format!("{}\n{options:?}\n", version(python)?);
+        let mut install = Vec::new();
+        for name in requirements {
+            let file = root.join("python/requirements").join(name);
+            wanted += &fs_err::read_to_string(&file)?;
+            install.extend([PathBuf::from("-r"), file]);
+        }
         fs_err::create_dir_all(root.join("target/python"))?;
         // Two tasks at once must not make the same environment.
         let lock = fs_err::File::create(root.join(format!("target/python/{name}.lock")))?;
@@ -29,14 +65,17 @@ impl Environment {
         if fs_err::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
             return Ok(environment);
         }
-        eprintln!("    Python environment {name}: {requirements}");
+        eprintln!("    Python environment {name}: {}", requirements.join(", "));
         let folder = &environment.folder;
         let mut make = Command::new(python);
-        make.args(["-m", "venv", "--clear"]).arg(folder);
+        make.args(["-m", "venv", "--clear"])
+            .args(options)
+            .arg(folder);
         quietly(&mut make).with_context(|| {
             "Could not make a virtual environment\nhint: on Debian: apt-get install python3-venv"
         })?;
-        environment.install(&[Path::new("-r"), &file])?;
+        let install: Vec<&Path> = install.iter().map(PathBuf::as_path).collect();
+        environment.install(&install)?;
         fs_err::write(stamp, wanted)?;
         Ok(environment)
     }
@@ -55,8 +94,7 @@ impl Environment {
         quietly(&mut pip).context("Could not install Python packages\nhint: the network must be up")
     }
 
-    /// Installs what a user gets by `pip install "trifold[all,demo]"`, from these wheels, unless just they
-    /// are there already.
+    /// Installs these wheels as a user does, by their names, unless just they are there already.
     pub(crate) fn install_trifold(&self, wheels: &[PathBuf]) -> Result<()> {
         let stamp = self.folder.join("trifold-wheels.txt");
         let mut wanted = String::new();
@@ -75,6 +113,12 @@ impl Environment {
             "trifold-llama",
             "trifold-whisper",
         ];
+        let built: Vec<&str> = names.into_iter().filter(|name| has(wheels, name)).collect();
+        let wanted_names = if built.len() == names.len() {
+            vec!["trifold[all,demo]"]
+        } else {
+            built
+        };
         let mut remove = self.python();
         remove
             .args(["-m", "pip", "uninstall", "--quiet", "--yes"])
@@ -86,14 +130,20 @@ impl Environment {
             Path::new("--find-links"),
             folder.unwrap_or(Path::new(".")),
         ];
-        self.install(&[&from[..], &[Path::new("trifold[all,demo]")]].concat())?;
+        let what: Vec<&Path> = wanted_names.into_iter().map(Path::new).collect();
+        self.install(&[&from[..], &what].concat())?;
         fs_err::write(stamp, wanted)?;
         Ok(())
     }
 
     /// A command line that begins with its interpreter.
     pub(crate) fn python(&self) -> Command {
-        Command::new(self.folder.join("bin/python"))
+        Command::new(self.interpreter())
+    }
+
+    /// Where its interpreter is.
+    pub(crate) fn interpreter(&self) -> PathBuf {
+        self.folder.join("bin/python")
     }
 
     /// A command line of a program that a package has brought.
@@ -121,6 +171,15 @@ pub(crate) fn quietly(command: &mut Command) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Whether there is one of this package.
+fn has(wheels: &[PathBuf], package: &str) -> bool {
+    let start = format!("{}-", package.replace('-', "_"));
+    wheels
+        .iter()
+        .filter_map(|wheel| wheel.file_name())
+        .any(|name| name.to_string_lossy().starts_with(&start))
 }
 
 /// Changes when the file does: the same bytes are built again and again.

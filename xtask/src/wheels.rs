@@ -13,12 +13,15 @@ use trifold_build::{audit::audit, glibc::Floor};
 use crate::{
     licences,
     python::{self, Environment},
+    release,
     squeeze::squeeze,
 };
 
 /// What the wheels of `cargo xtask wheels` are.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
+    /// The packages; all of them if none is named.
+    pub(crate) packages: Vec<String>,
     /// Where they go.
     #[arg(long, default_value = "dist")]
     pub(crate) out: PathBuf,
@@ -31,16 +34,38 @@ pub(crate) struct Options {
     /// Leave out the source distributions.
     #[arg(long)]
     pub(crate) no_sdist: bool,
+    /// Prove that they are fit for a release. It takes long.
+    #[arg(long, conflicts_with = "no_sdist")]
+    pub(crate) prove: Option<Proof>,
+}
+
+/// What is to be proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Proof {
+    /// Anyone can build them: make the source distributions only, then wheels from these as pip does for a
+    /// user, aside, and try them.
+    Sdist,
+    /// Anyone gets the same bytes: build all a second time, in a copy of this tree elsewhere, with nothing
+    /// that was built before, and compare.
+    Twice,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
+            packages: Vec::new(),
             out: "dist".into(),
             pinned: false,
             glibc: "2.28".into(),
             no_sdist: false,
+            prove: None,
         }
+    }
+}
+
+impl Options {
+    fn wheels(&self) -> bool {
+        self.prove != Some(Proof::Sdist)
     }
 }
 
@@ -56,6 +81,8 @@ struct Package {
     binary: Option<(&'static str, Option<&'static str>)>,
     /// How large the wheel may be, in bytes.
     budget: u64,
+    /// And the source distribution.
+    source_budget: u64,
 }
 
 const MB: u64 = 1_000_000;
@@ -67,6 +94,7 @@ const PACKAGES: [Package; 5] = [
         engines: &["llama"],
         binary: Some(("trifold_llama/_native.abi3.so", Some("_native"))),
         budget: 45 * MB / 10,
+        source_budget: MB,
     },
     Package {
         name: "trifold-whisper",
@@ -74,6 +102,7 @@ const PACKAGES: [Package; 5] = [
         engines: &["whisper"],
         binary: Some(("trifold_whisper/_native.abi3.so", Some("_native"))),
         budget: 2 * MB,
+        source_budget: MB,
     },
     Package {
         name: "trifold-diffusion",
@@ -81,6 +110,7 @@ const PACKAGES: [Package; 5] = [
         engines: &["diffusion"],
         binary: Some(("trifold_diffusion/_native.abi3.so", Some("_native"))),
         budget: 12 * MB,
+        source_budget: MB,
     },
     Package {
         name: "trifold",
@@ -95,6 +125,7 @@ const PACKAGES: [Package; 5] = [
             None,
         )),
         budget: 10 * MB,
+        source_budget: MB,
     },
     Package {
         name: "trifold-demo-models",
@@ -102,25 +133,70 @@ const PACKAGES: [Package; 5] = [
         engines: &[],
         binary: None,
         budget: 30 * MB,
+        source_budget: 30 * MB,
     },
 ];
 
 /// The time that files in the archives bear: any fixed one, for the same bytes each time.
 const TIME: &str = "1767225600";
 
+/// Where packages are built.
+pub(crate) struct Site<'a> {
+    /// The root of the repository.
+    pub(crate) root: &'a Path,
+    /// Variables that are different there.
+    pub(crate) environment: Vec<(&'static str, PathBuf)>,
+}
+
+impl Site<'_> {
+    fn variable(&self, name: &str) -> Option<PathBuf> {
+        let own = self.environment.iter().find(|(known, _)| *known == name);
+        own.map(|(_, value)| value.clone())
+            .or_else(|| std::env::var_os(name).map(PathBuf::from))
+    }
+
+    pub(crate) fn cargo_home(&self) -> Result<PathBuf> {
+        self.variable("CARGO_HOME")
+            .or_else(|| Some(self.variable("HOME")?.join(".cargo")))
+            .context("Neither CARGO_HOME nor HOME is set")
+    }
+}
+
+/// What the command line asks for.
+pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
+    match options.prove {
+        Some(Proof::Sdist) => release::from_sdists(root, options),
+        Some(Proof::Twice) => release::twice(root, options),
+        None => build(root, options).map(drop),
+    }
+}
+
 /// Builds everything, checks it, and prints a table. Gives the wheels.
 pub(crate) fn build(root: &Path, options: &Options) -> Result<Vec<PathBuf>> {
+    let site = Site {
+        root,
+        environment: Vec::new(),
+    };
+    let mut built = build_at(&site, options)?;
+    built.retain(|file| is_wheel(file));
+    Ok(built)
+}
+
+/// The same in another place, and with the source distributions: all that was built.
+pub(crate) fn build_at(site: &Site<'_>, options: &Options) -> Result<Vec<PathBuf>> {
+    let root = site.root;
     let floor: Floor = options.glibc.parse()?;
-    let tools = Environment::new(root, "build", &python::default(), "build.txt")?;
+    let packages = packages(&options.packages)?;
+    let tools = Environment::new(root, "build", &python::default(), &["build.txt"])?;
     let out = root.join(&options.out);
     fs_err::create_dir_all(&out)?;
     let work = tempfile::tempdir_in(root.join("target"))?;
-    let (mut rows, mut wheels) = (Vec::new(), Vec::new());
-    for package in &PACKAGES {
+    let (mut rows, mut files) = (Vec::new(), Vec::new());
+    for package in packages {
         let started = Instant::now();
         eprintln!("\n==> {}", package.name);
         let builder = Building {
-            root,
+            site,
             options,
             tools: &tools,
             package,
@@ -133,10 +209,9 @@ pub(crate) fn build(root: &Path, options: &Options) -> Result<Vec<PathBuf>> {
         rows.push(builder.check(&built, floor)?);
         for file in built {
             let place = out.join(file.file_name().context("A file without a name")?);
-            fs_err::copy(&file, &place)?;
-            if is_wheel(&place) {
-                wheels.push(place);
-            }
+            // Not a copy with its permissions: what was made as a temporary file is private.
+            fs_err::write(&place, fs_err::read(&file)?)?;
+            files.push(place);
         }
         eprintln!(
             "==> {}: built and checked in {} s",
@@ -146,21 +221,38 @@ pub(crate) fn build(root: &Path, options: &Options) -> Result<Vec<PathBuf>> {
     }
     eprintln!("\nIn {}:\n", out.display());
     eprintln!(
-        "{:<22} {:>8} {:>10} {:>7}",
-        "package", "wheel", "installed", "glibc"
+        "{:<22} {:>8} {:>10} {:>7} {:>8}",
+        "package", "wheel", "installed", "glibc", "source"
     );
     for row in rows {
         eprintln!("{row}");
     }
-    Ok(wheels)
+    Ok(files)
 }
 
-fn is_wheel(file: &Path) -> bool {
+/// Those named; all if none is.
+fn packages(names: &[String]) -> Result<Vec<&'static Package>> {
+    let known = || PACKAGES.iter().map(|package| package.name);
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !known().any(|known| known == **name))
+    {
+        bail!(
+            "Unknown package: {unknown} (known: {})",
+            known().collect::<Vec<_>>().join(", ")
+        );
+    }
+    let wanted =
+        |package: &&Package| names.is_empty() || names.iter().any(|name| name == package.name);
+    Ok(PACKAGES.iter().filter(wanted).collect())
+}
+
+pub(crate) fn is_wheel(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "whl")
 }
 
 struct Building<'a> {
-    root: &'a Path,
+    site: &'a Site<'a>,
     options: &'a Options,
     tools: &'a Environment,
     package: &'a Package,
@@ -187,7 +279,7 @@ impl Building<'_> {
     fn native(&self, krate: &str, out: &Path) -> Result<()> {
         let folder = self.folder();
         licences::write(
-            self.root,
+            self.site.root,
             krate,
             self.package.engines,
             &folder.join("licences"),
@@ -218,10 +310,13 @@ impl Building<'_> {
             .env("TRIFOLD_GLIBC", &self.options.glibc)
             .env(
                 "CARGO_TARGET_DIR",
-                self.root.join("target/wheels").join(mode),
+                self.site.root.join("target/wheels").join(mode),
             )
-            .env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags()?);
-        run(&mut wheel)?;
+            .env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags()?)
+            .envs(self.site.environment.iter().cloned());
+        if self.options.wheels() {
+            succeed(&mut wheel)?;
+        }
         if self.options.no_sdist {
             return Ok(());
         }
@@ -230,7 +325,8 @@ impl Building<'_> {
             .args(["sdist", "--out"])
             .arg(out)
             .current_dir(&folder)
-            .env("SOURCE_DATE_EPOCH", TIME);
+            .env("SOURCE_DATE_EPOCH", TIME)
+            .envs(self.site.environment.iter().cloned());
         python::quietly(&mut source)
     }
 
@@ -240,14 +336,16 @@ impl Building<'_> {
         copy(&self.folder(), &folder)?;
         for name in ["LICENSE-APACHE", "LICENSE-MIT"] {
             fs_err::create_dir_all(folder.join("licences"))?;
-            fs_err::copy(self.root.join(name), folder.join("licences").join(name))?;
+            fs_err::copy(
+                self.site.root.join(name),
+                folder.join("licences").join(name),
+            )?;
         }
-        let calls: &[&str] = if self.options.no_sdist {
-            &["build_wheel"]
-        } else {
-            &["build_wheel", "build_sdist"]
-        };
-        for call in calls {
+        let calls = [
+            ("build_wheel", self.options.wheels()),
+            ("build_sdist", !self.options.no_sdist),
+        ];
+        for (call, _) in calls.iter().filter(|(_, wanted)| *wanted) {
             let mut build = self.tools.python();
             build
                 .arg("-c")
@@ -264,31 +362,60 @@ impl Building<'_> {
 
     /// No path of this machine is to be in what is shipped.
     fn rust_flags(&self) -> Result<String> {
-        let cargo_home = std::env::var_os("CARGO_HOME")
-            .map(PathBuf::from)
-            .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))
-            .context("Neither CARGO_HOME nor HOME is set")?;
         let flags = [
-            format!("--remap-path-prefix={}=trifold", self.root.display()),
-            format!("--remap-path-prefix={}=cargo", cargo_home.display()),
+            format!("--remap-path-prefix={}=trifold", self.site.root.display()),
+            format!(
+                "--remap-path-prefix={}=cargo",
+                self.site.cargo_home()?.display()
+            ),
         ];
         Ok(flags.join("\x1f"))
     }
 
     /// Looks at what was built; a row of the table.
     fn check(&self, built: &[PathBuf], floor: Floor) -> Result<String> {
-        let wheel = built
-            .iter()
-            .find(|file| is_wheel(file))
-            .with_context(|| format!("No wheel of {}", self.package.name))?;
-        let size = fs_err::metadata(wheel)?.len();
-        ensure!(
-            size <= self.package.budget,
-            "The wheel of {} has {size} bytes (expected: at most {})\nhint: bench/README.md says what \
-             each part costs",
-            self.package.name,
-            self.package.budget
-        );
+        let mut row = vec![format!("{:<22}", self.package.name)];
+        let (wheels, sources): (Vec<&PathBuf>, Vec<&PathBuf>) =
+            built.iter().partition(|file| is_wheel(file));
+        if let Some(wheel) = wheels.first() {
+            self.check_archive(wheel, self.package.budget)?;
+            let unpacked = self.unpack(wheel)?;
+            let glibc = self.audit(&unpacked, floor)?;
+            row.push(format!(
+                "{} {:>10} {:>7}",
+                megabytes(fs_err::metadata(wheel)?.len()),
+                megabytes(folder_size(&unpacked)?),
+                glibc
+            ));
+        }
+        if let Some(source) = sources.first() {
+            self.check_archive(source, self.package.source_budget)?;
+            row.push(megabytes(fs_err::metadata(source)?.len()));
+        }
+        Ok(row.join(" "))
+    }
+
+    /// Whether it has the licences, and nothing of this machine.
+    fn check_archive(&self, file: &Path, budget: u64) -> Result<()> {
+        let root = self.site.root;
+        let mut check = self.tools.python();
+        check
+            .arg(root.join("python/tools/archives.py"))
+            .arg("check")
+            .arg(file)
+            .args(["--at-most", &budget.to_string()]);
+        for folder in [root, &self.site.cargo_home()?] {
+            check.arg("--forbid").arg(folder);
+        }
+        python::quietly(&mut check).with_context(|| {
+            format!(
+                "{} is not fit to be shipped\nhint: bench/README.md says what each part costs",
+                self.package.name
+            )
+        })
+    }
+
+    fn unpack(&self, wheel: &Path) -> Result<PathBuf> {
         let unpacked = self.work.join("unpacked").join(self.package.name);
         let mut unpack = self.tools.python();
         unpack
@@ -296,31 +423,29 @@ impl Building<'_> {
             .arg(wheel)
             .arg(&unpacked);
         python::quietly(&mut unpack)?;
-        let mut glibc = String::from("-");
-        if let Some((binary, module)) = self.package.binary {
-            let audit = audit(&unpacked.join(binary), module, Some(floor))?;
-            if !audit.findings.is_empty() {
-                bail!(
-                    "{binary} of {}: {}",
-                    self.package.name,
-                    audit.findings.join("; ")
-                );
-            }
-            glibc = audit.glibc.map_or(glibc, |glibc| glibc.to_string());
+        Ok(unpacked)
+    }
+
+    /// Whether the binary inside exports and needs what it may; the glibc that it asks for.
+    fn audit(&self, unpacked: &Path, floor: Floor) -> Result<String> {
+        let Some((binary, module)) = self.package.binary else {
+            return Ok("-".to_owned());
+        };
+        let audit = audit(&unpacked.join(binary), module, Some(floor))?;
+        if !audit.findings.is_empty() {
+            bail!(
+                "{binary} of {}: {}",
+                self.package.name,
+                audit.findings.join("; ")
+            );
         }
-        Ok(format!(
-            "{:<22} {:>5}.{:02} {:>7}.{:01} {:>7}",
-            self.package.name,
-            size / MB,
-            size % MB / (MB / 100),
-            folder_size(&unpacked)? / MB,
-            folder_size(&unpacked)? % MB / (MB / 10),
-            glibc
-        ))
+        Ok(audit
+            .glibc
+            .map_or_else(|| "-".to_owned(), |glibc| glibc.to_string()))
     }
 
     fn folder(&self) -> PathBuf {
-        self.root.join("python").join(self.package.name)
+        self.site.root.join("python").join(self.package.name)
     }
 }
 
@@ -339,6 +464,10 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+fn megabytes(bytes: u64) -> String {
+    format!("{:>5}.{:02}", bytes / MB, bytes % MB / (MB / 100))
+}
+
 fn folder_size(folder: &Path) -> Result<u64> {
     let mut size = 0;
     for entry in fs_err::read_dir(folder)? {
@@ -352,10 +481,53 @@ fn folder_size(folder: &Path) -> Result<u64> {
     Ok(size)
 }
 
-fn run(command: &mut Command) -> Result<()> {
+fn succeed(command: &mut Command) -> Result<()> {
     let status = command
         .status()
         .with_context(|| format!("Could not run {command:?}"))?;
     ensure!(status.success(), "{command:?} failed ({status})");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_chosen_by_name() {
+        let names = |wanted: &[&str]| -> Result<Vec<&str>> {
+            let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+            Ok(packages(&wanted)?.iter().map(|found| found.name).collect())
+        };
+        assert_eq!(names(&[]).expect("all").len(), PACKAGES.len());
+        assert_eq!(
+            names(&["trifold", "trifold-whisper"]).expect("two"),
+            ["trifold-whisper", "trifold"]
+        );
+        let error = names(&["trifold-lama"]).expect_err("no such package");
+        assert_eq!(
+            error.to_string(),
+            "Unknown package: trifold-lama (known: trifold-llama, trifold-whisper, trifold-diffusion, \
+             trifold, trifold-demo-models)"
+        );
+    }
+
+    #[test]
+    fn a_site_has_variables_of_its_own() {
+        let site = Site {
+            root: Path::new("/"),
+            environment: vec![("CARGO_HOME", "/elsewhere".into())],
+        };
+        assert_eq!(
+            site.cargo_home().expect("it is set"),
+            Path::new("/elsewhere")
+        );
+        assert_eq!(site.variable("TRIFOLD_NO_SUCH_VARIABLE"), None);
+    }
+
+    #[test]
+    fn sizes_are_in_megabytes() {
+        assert_eq!(megabytes(7_128_462).trim(), "7.12");
+        assert_eq!(megabytes(45_000).trim(), "0.04");
+    }
 }

@@ -21,6 +21,16 @@ pub struct Config {
     pub ggml: Ggml,
     /// The engines by name.
     pub engine: BTreeMap<String, Engine>,
+    /// The folder of the package whose workspace pins the sources: the one that is built, or tested.
+    #[serde(skip, default = "package_folder")]
+    pub package: PathBuf,
+}
+
+/// An engine of somebody else's is declared by the package that is built; trifold's own engines are
+/// dependencies of this crate in any workspace.
+fn package_folder() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
 }
 
 /// What holds for every engine.
@@ -97,7 +107,7 @@ pub struct Engine {
     /// Functions, by symbol, that the shim takes over; besides those that every shim does.
     #[serde(default)]
     pub wrap: Vec<String>,
-    /// Licence files of the engine and what it bundles.
+    /// Licence files of the engine and what it bundles; of a header what it says at its beginning.
     pub licences: Vec<PathBuf>,
     /// What the engine exports.
     pub api: Api,
@@ -166,7 +176,7 @@ pub struct Unit {
     /// Files that the globs match and that are left out.
     #[serde(default)]
     pub exclude: Vec<String>,
-    /// More include folders.
+    /// More include folders, searched first.
     #[serde(default)]
     pub includes: Vec<String>,
     /// Compile this many files as one (upstream's unity build).
@@ -194,6 +204,9 @@ pub struct Vocabularies {
 pub struct Api {
     /// The public headers; all that they declare is exported.
     pub headers: Vec<String>,
+    /// Headers in the shim's folder; all that they declare is exported, too.
+    #[serde(default)]
+    pub shim_headers: Vec<String>,
     /// Patterns of ggml's functions that are exported, too.
     pub functions: Vec<String>,
 }
@@ -215,6 +228,27 @@ impl Config {
             ));
         }
         Ok(config)
+    }
+
+    /// Adds engines that another file describes: its `[engine.NAME]` tables, as `engines.toml` has them.
+    /// What holds for all engines stays as it is.
+    pub fn with_engines(mut self, text: &str) -> Result<Self, BuildError> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Engines {
+            engine: BTreeMap<String, Engine>,
+        }
+        let more: Engines =
+            toml::from_str(text).map_err(|error| BuildError::config(error.to_string()))?;
+        for (name, engine) in more.engine {
+            if self.engine.contains_key(&name) {
+                return Err(BuildError::config(format!(
+                    "expected a new engine, found: {name}"
+                )));
+            }
+            self.engine.insert(name, engine);
+        }
+        Ok(self)
     }
 
     /// The engine of this name.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use object::{
-    LittleEndian, Object as _, ObjectSection as _, ObjectSymbol as _, SymbolFlags, elf,
-    read::elf::ElfFile64,
+    FileKind, LittleEndian, Object as _, ObjectSection as _, ObjectSymbol as _, SymbolFlags, elf,
+    read::{archive::ArchiveFile, elf::ElfFile64},
 };
 
 use crate::BuildError;
@@ -13,6 +13,9 @@ use crate::BuildError;
 /// functions it calls. Whatever could change the process for others (`setenv`, `setlocale`,
 /// `signal`, `fork`, `exit`, …) is not among them.
 const ALLOWED: &str = include_str!("allowed_symbols.txt");
+
+/// How many offenders a message names.
+const SHOWN: usize = 20;
 
 /// What an object or program says of its symbols.
 #[derive(Debug, Default)]
@@ -207,45 +210,46 @@ pub fn hardening(path: &Path) -> Result<Hardening, BuildError> {
 
 /// Fails unless the object defines exactly `expected`, and asks for nothing that could leak.
 pub fn check_sealed(engine: &str, path: &Path, expected: &[String]) -> Result<(), BuildError> {
-    let found = symbols(path)?;
-    let broken = |what: String| BuildError::Seal {
-        engine: engine.into(),
-        what,
-    };
-    let extra = missing_from(&found.global, expected);
-    if !extra.is_empty() {
-        return Err(broken(format!(
-            "defines symbols that are not API: {}",
-            extra.join(", ")
-        )));
-    }
-    let absent = missing_from(expected, &found.global);
-    if !absent.is_empty() {
-        return Err(broken(format!(
-            "does not define API symbols: {}",
-            absent.join(", ")
-        )));
-    }
-    if !found.unique.is_empty() {
-        return Err(broken(format!(
-            "has STB_GNU_UNIQUE symbols: {}",
-            found.unique.join(", ")
-        )));
-    }
-    if found.groups > 0 {
-        return Err(broken(format!("has section groups: {}", found.groups)));
-    }
-    let foreign: Vec<&str> = found
+    check_closed(engine, &symbols(path)?, expected, is_allowed)
+}
+
+/// Fails unless an object defines exactly `expected`, which is sorted, and needs what is `allowed`.
+pub(crate) fn check_closed(
+    title: &str,
+    found: &Symbols,
+    expected: &[String],
+    allowed: impl Fn(&str) -> bool,
+) -> Result<(), BuildError> {
+    let foreign: Vec<String> = found
         .undefined
         .iter()
-        .map(String::as_str)
-        .filter(|name| !is_allowed(name))
+        .filter(|name| !allowed(name))
+        .take(SHOWN)
+        .cloned()
         .collect();
-    if !foreign.is_empty() {
-        return Err(broken(format!(
-            "needs symbols that are not on the list: {}",
-            foreign.join(", ")
-        )));
+    let groups = match found.groups {
+        0 => Vec::new(),
+        groups => vec![groups.to_string()],
+    };
+    for (what, offenders) in [
+        (
+            "defines symbols that are not API",
+            missing_from(&found.global, expected),
+        ),
+        (
+            "does not define API symbols",
+            missing_from(expected, &found.global),
+        ),
+        ("has STB_GNU_UNIQUE symbols", found.unique.clone()),
+        ("has section groups", groups),
+        ("needs symbols that are not on the list", foreign),
+    ] {
+        if !offenders.is_empty() {
+            return Err(BuildError::Seal {
+                engine: title.into(),
+                what: format!("{what}: {}", offenders.join(", ")),
+            });
+        }
     }
     Ok(())
 }
@@ -315,6 +319,77 @@ pub(crate) fn has_initialisers(path: &Path) -> Result<bool, BuildError> {
     }))
 }
 
+/// What a file is that somebody wants sealed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// A relocatable object for this target.
+    Object,
+    /// A static archive of such objects.
+    Archive,
+    /// One of the two, without machine code: that is for the linker's compiler plugin to make.
+    Lto,
+    /// Something else.
+    Other(String),
+}
+
+/// Looks what a file is; of an archive, at every member.
+pub(crate) fn input(path: &Path) -> Result<Input, BuildError> {
+    let data = read(path)?;
+    let Ok(kind) = FileKind::parse(data.as_slice()) else {
+        return Ok(Input::Other(match data.len() {
+            0 => "an empty file".to_owned(),
+            _ => "neither an object nor an archive".to_owned(),
+        }));
+    };
+    if kind != FileKind::Archive {
+        return Ok(object_kind(&data));
+    }
+    let bad = |error: object::Error| damaged(path, &error);
+    let archive = ArchiveFile::parse(data.as_slice()).map_err(bad)?;
+    if archive.is_thin() {
+        return Ok(Input::Other(
+            "a thin archive, which names files elsewhere".to_owned(),
+        ));
+    }
+    for member in archive.members() {
+        let member = member.map_err(bad)?;
+        let name = String::from_utf8_lossy(member.name()).into_owned();
+        match object_kind(member.data(data.as_slice()).map_err(bad)?) {
+            Input::Object => {}
+            Input::Other(found) => return Ok(Input::Other(format!("{found} as member {name}"))),
+            other => return Ok(other),
+        }
+    }
+    Ok(Input::Archive)
+}
+
+fn object_kind(data: &[u8]) -> Input {
+    let other = |what: &str| Input::Other(what.to_owned());
+    match FileKind::parse(data) {
+        Ok(FileKind::Elf64) => {}
+        Ok(FileKind::Elf32) => return other("a 32-bit ELF file"),
+        Ok(kind) => return Input::Other(format!("a file of kind {kind:?}")),
+        Err(_) => return other("no object"),
+    }
+    let Ok(file) = ElfFile64::<LittleEndian>::parse(data) else {
+        return other("a damaged or big-endian ELF file");
+    };
+    let endian = file.endian();
+    if file.elf_header().e_machine.get(endian) != elf::EM_X86_64 {
+        return other("an ELF file for another machine");
+    }
+    if file.elf_header().e_type.get(endian) != elf::ET_REL {
+        return other("a linked program or shared library");
+    }
+    if file
+        .symbols()
+        .any(|symbol| symbol.name() == Ok("__gnu_lto_slim"))
+    {
+        return Input::Lto;
+    }
+    Input::Object
+}
+
 fn groups(file: &ElfFile64<'_, LittleEndian>) -> usize {
     let endian = file.endian();
     file.elf_section_table()
@@ -327,7 +402,7 @@ fn missing_from(wanted: &[String], there: &[String]) -> Vec<String> {
     wanted
         .iter()
         .filter(|name| there.binary_search(name).is_err())
-        .take(20)
+        .take(SHOWN)
         .cloned()
         .collect()
 }

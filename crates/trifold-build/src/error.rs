@@ -96,6 +96,26 @@ pub enum BuildError {
         /// Which rule failed, with the offending symbols.
         what: String,
     },
+    /// A file that cannot be sealed.
+    #[error("Expected an object or a static archive to seal at: {} (found: {found})", path.display())]
+    SealInput {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A pattern of symbols to keep that none has.
+    #[error("No symbol to keep matches: {pattern} (the {defined} defined ones begin with: {some})")]
+    SealPattern {
+        /// The pattern.
+        pattern: String,
+        /// How many symbols there are.
+        defined: usize,
+        /// The first few.
+        some: String,
+    },
     /// The tokenizer vocabularies could not be packed.
     #[error("Could not pack the tokenizer vocabularies")]
     Vocabularies(#[source] trifold_vocabulary::PackError),
@@ -153,6 +173,10 @@ impl BuildError {
                 path.display()
             ),
             Self::NoCache => "Set TRIFOLD_CACHE to a folder that can be written".into(),
+            Self::SealInput { hint, .. } => (*hint).into(),
+            Self::SealPattern { .. } => {
+                "`nm -g --defined-only` lists all; C++ functions have mangled names".into()
+            }
             Self::Vocabularies(_) => {
                 "This is a defect of trifold-vocabulary, or of the engine's source".into()
             }

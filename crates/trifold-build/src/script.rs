@@ -7,13 +7,21 @@ use crate::{BuildError, Builder, Sealed, cache::Cache, env, glibc::Floor, toolch
 /// Builds an engine from a build script. Use as `fn main() -> ExitCode { script::run("llama") }`.
 #[must_use]
 pub fn run(engine: &str) -> ExitCode {
-    match build(engine) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&error);
-            ExitCode::FAILURE
-        }
-    }
+    finish(Builder::from_env().and_then(|builder| build(engine, &builder)))
+}
+
+/// [`run`] for an engine that is not one of trifold's: `description` holds its `[engine.NAME]` table, in
+/// the form of `engines.toml`. Use as
+/// `fn main() -> ExitCode { script::run_with("mine", include_str!("engines.toml")) }`.
+#[must_use]
+pub fn run_with(engine: &str, description: &str) -> ExitCode {
+    let built = || {
+        let mut builder = Builder::from_env()?;
+        builder.config = builder.config.with_engines(description)?;
+        let lines = build(engine, &builder)?;
+        Ok([lines, vec!["rerun-if-changed=engines.toml".into()]].concat())
+    };
+    finish(built())
 }
 
 /// What the build script of a Python extension does: links it for the glibc that the environment asks
@@ -30,7 +38,12 @@ pub fn run_program() -> ExitCode {
 }
 
 fn run_linked(kind: &str) -> ExitCode {
-    match linked(kind) {
+    finish(linked(kind))
+}
+
+/// Tells cargo, or the user.
+fn finish(lines: Result<Vec<String>, BuildError>) -> ExitCode {
+    match lines {
         Ok(lines) => {
             print(&lines);
             ExitCode::SUCCESS
@@ -65,7 +78,7 @@ fn linked(kind: &str) -> Result<Vec<String>, BuildError> {
     Ok(lines)
 }
 
-fn build(engine: &str) -> Result<(), BuildError> {
+fn build(engine: &str, builder: &Builder) -> Result<Vec<String>, BuildError> {
     let mut lines = Vec::new();
     for name in env::ALL
         .iter()
@@ -78,7 +91,6 @@ fn build(engine: &str) -> Result<(), BuildError> {
 
     let skip = std::env::var_os(env::SKIP_ENGINES).is_some_and(|value| value == "1")
         || std::env::var_os("DOCS_RS").is_some();
-    let builder = Builder::from_env()?;
     let features: Vec<String> = builder
         .config
         .cpu_level
@@ -111,8 +123,7 @@ fn build(engine: &str) -> Result<(), BuildError> {
         }
     }
     lines.push("rustc-check-cfg=cfg(trifold_no_engine)".into());
-    print(&lines);
-    Ok(())
+    Ok(lines)
 }
 
 fn link_lines(sealed: &Sealed) -> Result<Vec<String>, BuildError> {

@@ -10,17 +10,20 @@
 //! 3. `objcopy` makes every symbol local that is not on the list, and renames those that are:
 //!    `llama_decode` becomes `trifold_llama_llama_decode`.
 //! 4. The result is read back and checked; see [`crate::elf`].
+//!
+//! [`Library`] does the same for any C or C++ library.
+
+mod library;
+mod steps;
 
 use std::path::{Path, PathBuf};
 
 use crate::{
-    BuildError,
-    cache::{Key, write_atomically},
-    compile::run,
-    config::Config,
-    elf,
+    BuildError, cache::Key, compile::run, config::Config, elf, seal::steps::Steps,
     toolchain::Toolchain,
 };
+
+pub use library::{Export, Library, Report};
 
 /// C functions that the shim takes over (`crates/trifold-build/shim/stdio.cpp`).
 pub const WRAPPED: [&str; 20] = [
@@ -132,15 +135,15 @@ impl Recipe<'_> {
     ) -> Result<(), BuildError> {
         let scratch = tempfile::tempdir_in(folder)
             .map_err(BuildError::io("Could not create a folder in", folder))?;
-        let step = Step {
-            engine: self.engine,
+        let step = Steps {
+            title: self.engine,
             toolchain,
             scratch: scratch.path(),
         };
 
         let mut parts = rest.to_vec();
         for (level, objects) in kernels {
-            parts.push(step.kernels(level, objects, &self.config.ggml.kernels_keep)?);
+            parts.push(self.kernels(&step, level, objects)?);
         }
         let linked = step.link("all", &parts, &self.wrapped())?;
 
@@ -174,24 +177,15 @@ impl Recipe<'_> {
             toolchain.ar().arg("crsD").arg(&archive).arg(&object),
         )
     }
-}
 
-/// The binutils calls, each from a file to a file.
-struct Step<'a> {
-    engine: &'a str,
-    toolchain: &'a Toolchain,
-    scratch: &'a Path,
-}
-
-impl Step<'_> {
     /// One CPU level's kernels, closed but for the names that match `keep`.
     fn kernels(
         &self,
+        step: &Steps<'_>,
         level: &str,
         objects: &[PathBuf],
-        keep: &[String],
     ) -> Result<PathBuf, BuildError> {
-        let linked = self.link(&format!("kernels-{level}-linked"), objects, &[])?;
+        let linked = step.link(&format!("kernels-{level}-linked"), objects, &[])?;
         // Static initialisers run before main, and so before any look at the CPU.
         if elf::has_initialisers(&linked)? {
             return Err(BuildError::Seal {
@@ -199,75 +193,11 @@ impl Step<'_> {
                 what: format!("the kernels of level {level} have static initialisers"),
             });
         }
-        self.keep(
+        step.keep(
             &format!("kernels-{level}"),
             &linked,
-            keep.iter().cloned(),
+            self.config.ggml.kernels_keep.iter().cloned(),
             true,
         )
-    }
-
-    fn link(&self, name: &str, objects: &[PathBuf], wrap: &[&str]) -> Result<PathBuf, BuildError> {
-        let out = self.scratch.join(format!("{name}.o"));
-        let mut command = self.toolchain.ld();
-        command.args(["-r", "--force-group-allocation", "-z", "noexecstack"]);
-        command.args(wrap.iter().map(|name| format!("--wrap={name}")));
-        command.arg("-o").arg(&out).args(objects);
-        run(
-            &format!("Could not link the objects of {}", self.engine),
-            &mut command,
-        )?;
-        Ok(out)
-    }
-
-    fn keep(
-        &self,
-        name: &str,
-        object: &Path,
-        symbols: impl Iterator<Item = String>,
-        patterns: bool,
-    ) -> Result<PathBuf, BuildError> {
-        let out = self.scratch.join(format!("{name}.o"));
-        let list = self.list(&format!("{name}.keep"), symbols)?;
-        let mut command = self.toolchain.objcopy();
-        if patterns {
-            command.arg("--wildcard");
-        }
-        command
-            .arg(format!("--keep-global-symbols={}", list.display()))
-            .arg(object)
-            .arg(&out);
-        run(
-            &format!("Could not hide the symbols of {}", self.engine),
-            &mut command,
-        )?;
-        Ok(out)
-    }
-
-    fn rename(
-        &self,
-        object: &Path,
-        names: impl Iterator<Item = String>,
-        out: &Path,
-    ) -> Result<(), BuildError> {
-        let list = self.list("names", names)?;
-        let mut command = self.toolchain.objcopy();
-        command
-            .arg(format!("--redefine-syms={}", list.display()))
-            .arg(object)
-            .arg(out);
-        run(
-            &format!("Could not rename the symbols of {}", self.engine),
-            &mut command,
-        )
-    }
-
-    fn list(&self, name: &str, lines: impl Iterator<Item = String>) -> Result<PathBuf, BuildError> {
-        let path = self.scratch.join(name);
-        write_atomically(
-            &path,
-            (lines.collect::<Vec<_>>().join("\n") + "\n").as_bytes(),
-        )?;
-        Ok(path)
     }
 }

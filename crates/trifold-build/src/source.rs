@@ -1,8 +1,10 @@
 //! Where an engine's source lies: a Cargo registry package, a folder, or a git checkout.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use serde::Deserialize;
@@ -41,8 +43,8 @@ pub fn locate(config: &Config, cache: &Cache, name: &str) -> Result<Tree, BuildE
             version,
             dir,
         } => {
-            let folder = package_folder(name, package, version)?;
-            let id = registry_checksum(package, version)?
+            let folder = package_folder(config, name, package, version)?;
+            let id = registry_checksum(config, package, version)?
                 .map_or_else(|| digest_folder(&folder.join(dir)), Ok)?;
             (folder.join(dir), id, format!("{package}-{version}"))
         }
@@ -83,16 +85,58 @@ struct Metadata {
     packages: Vec<Package>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Package {
     name: String,
     version: String,
     manifest_path: PathBuf,
 }
 
-/// Asks cargo, which downloads the package on first use: the packages are declared as dependencies
-/// that no target compiles, so a plain build does not fetch them.
-fn package_folder(engine: &str, package: &str, version: &str) -> Result<PathBuf, BuildError> {
+/// The folder of a package in the Cargo.lock of the workspace that `config` names, such as one that only
+/// carries sources.
+///
+/// # Errors
+/// [`BuildError::Source`] if cargo does not answer, or does not know the package.
+pub fn package(config: &Config, name: &str, version: &str) -> Result<PathBuf, BuildError> {
+    package_folder(config, name, name, version)
+}
+
+fn package_folder(
+    config: &Config,
+    engine: &str,
+    package: &str,
+    version: &str,
+) -> Result<PathBuf, BuildError> {
+    // One answer tells all of a workspace.
+    static ANSWERS: Mutex<BTreeMap<PathBuf, Vec<Package>>> = Mutex::new(BTreeMap::new());
+    let mut answers = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if !answers.contains_key(&config.package) {
+        let packages = packages(&config.package, engine, package, version)?;
+        answers.insert(config.package.clone(), packages);
+    }
+    answers
+        .get(&config.package)
+        .into_iter()
+        .flatten()
+        .find(|found| found.name == package && found.version == version)
+        .and_then(|found| found.manifest_path.parent().map(Path::to_path_buf))
+        .ok_or_else(|| BuildError::Source {
+            engine: engine.into(),
+            what: format!("package {package} {version} is not in Cargo.lock"),
+            hint: "the version in engines.toml and the one in Cargo.toml, under \
+                   [target.'cfg(any())'.dependencies], must be equal"
+                .into(),
+        })
+}
+
+/// Asks cargo, which downloads packages on first use: they are declared as dependencies that no target
+/// compiles, so a plain build does not fetch them.
+fn packages(
+    folder: &Path,
+    engine: &str,
+    package: &str,
+    version: &str,
+) -> Result<Vec<Package>, BuildError> {
     let fail = |what: String, hint: &str| BuildError::Source {
         engine: engine.into(),
         what,
@@ -108,7 +152,7 @@ fn package_folder(engine: &str, package: &str, version: &str) -> Result<PathBuf,
             "1",
             "--manifest-path",
         ])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+        .arg(folder.join("Cargo.toml"));
     let output = command.output().map_err(|error| {
         fail(
             format!("cargo could not be started: {error}"),
@@ -130,21 +174,15 @@ fn package_folder(engine: &str, package: &str, version: &str) -> Result<PathBuf,
             "update cargo",
         )
     })?;
-    metadata
-        .packages
-        .into_iter()
-        .find(|found| found.name == package && found.version == version)
-        .and_then(|found| found.manifest_path.parent().map(Path::to_path_buf))
-        .ok_or_else(|| {
-            fail(
-                format!("package {package} {version} is not in Cargo.lock"),
-                "the version in engines.toml and the one in crates/trifold-build/Cargo.toml must be equal",
-            )
-        })
+    Ok(metadata.packages)
 }
 
-/// The package's checksum from the nearest Cargo.lock above this crate, if it is there.
-fn registry_checksum(package: &str, version: &str) -> Result<Option<String>, BuildError> {
+/// The package's checksum from the nearest Cargo.lock, if it is there.
+fn registry_checksum(
+    config: &Config,
+    package: &str,
+    version: &str,
+) -> Result<Option<String>, BuildError> {
     #[derive(Deserialize)]
     struct Lock {
         package: Vec<Locked>,
@@ -155,7 +193,8 @@ fn registry_checksum(package: &str, version: &str) -> Result<Option<String>, Bui
         version: String,
         checksum: Option<String>,
     }
-    let Some(path) = Path::new(env!("CARGO_MANIFEST_DIR"))
+    let Some(path) = config
+        .package
         .ancestors()
         .map(|folder| folder.join("Cargo.lock"))
         .find(|path| path.is_file())

@@ -235,10 +235,7 @@ impl Planner<'_> {
         let engine = self.config.engine(name)?;
         let mut jobs = Vec::new();
         for unit in &engine.units {
-            let mut flags = self.engine_flags(name, tree, ggml)?;
-            for folder in &unit.includes {
-                flags.include(&tree.root, folder);
-            }
+            let flags = self.engine_flags(name, tree, ggml, &unit.includes)?;
             let files: Vec<_> = self::files(&tree.root, &unit.files, &unit.exclude)?.collect();
             if files.is_empty() {
                 return Err(BuildError::config(format!(
@@ -262,7 +259,14 @@ impl Planner<'_> {
         Ok(jobs)
     }
 
-    fn engine_flags(&self, name: &str, tree: &Tree, ggml: &Tree) -> Result<Flags, BuildError> {
+    /// `first`: include folders that are searched before those of the engine.
+    fn engine_flags(
+        &self,
+        name: &str,
+        tree: &Tree,
+        ggml: &Tree,
+        first: &[String],
+    ) -> Result<Flags, BuildError> {
         let engine = self.config.engine(name)?;
         let mut flags = Flags::new(&[&self.config.common.defines, &engine.defines]);
         if let Some(define) = &engine.version_define {
@@ -278,7 +282,7 @@ impl Planner<'_> {
             flags.tree(ggml);
         }
         flags.tree(tree);
-        for folder in &engine.includes {
+        for folder in first.iter().chain(&engine.includes) {
             flags.include(&tree.root, folder);
         }
         flags.include(&ggml.ggml, "include");
@@ -311,14 +315,14 @@ impl Planner<'_> {
                 include_str!("../shim/stdio.cpp").to_owned(),
             ),
         ];
-        for file in self::files(shim, &["*.cpp".into(), "*.inc".into()], &[])? {
+        for file in self::files(shim, &["*.cpp".into(), "*.h".into(), "*.inc".into()], &[])? {
             let path = shim.join(&file);
             let text =
                 fs_err::read_to_string(&path).map_err(BuildError::io("Could not read", &path))?;
             files.push((file, text));
         }
         let folder = self.generate("shim", &files)?;
-        let mut flags = self.engine_flags(name, tree, ggml)?;
+        let mut flags = self.engine_flags(name, tree, ggml, &[])?;
         flags.generated(&folder);
         flags.plain(&format!("-DTRIFOLD_ENGINE={name}"));
         Ok(files
@@ -372,7 +376,7 @@ impl Planner<'_> {
     ) -> Result<Job, BuildError> {
         let text = vocabulary::source_file(&tree.root, vocabularies)?;
         let folder = self.generate("vocabulary", &[("vocabulary.cpp".into(), text)])?;
-        let mut flags = self.engine_flags(name, tree, ggml)?;
+        let mut flags = self.engine_flags(name, tree, ggml, &[])?;
         flags.generated(&folder);
         Ok(flags.job("vocabulary.cpp".into(), folder.join("vocabulary.cpp"), true))
     }
@@ -474,16 +478,30 @@ fn ggml_version_values(tree: &Tree) -> [(&'static str, String); 2] {
     ]
 }
 
-/// The files that match a pattern whose last part may hold one `*`, relative to `root`.
+/// The files that match a pattern, relative to `root`, sorted. Each part of a pattern may hold one `*`.
+/// A folder that is not there is no error.
 pub fn glob(root: &Path, pattern: &str) -> Result<Vec<String>, BuildError> {
-    let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
-    let Some((start, end)) = name.split_once('*') else {
-        return Ok(root
-            .join(pattern)
-            .is_file()
-            .then(|| pattern.to_owned())
-            .into_iter()
-            .collect());
+    let mut found = vec![String::new()];
+    for part in pattern.split('/') {
+        let mut next = Vec::new();
+        for folder in found {
+            next.extend(inside(root, &folder, part)?);
+        }
+        found = next;
+    }
+    found.retain(|path| root.join(path).is_file());
+    found.sort();
+    Ok(found)
+}
+
+/// What matches one part of a pattern in a folder.
+fn inside(root: &Path, folder: &str, part: &str) -> Result<Vec<String>, BuildError> {
+    let below = |name: &str| match folder {
+        "" => name.to_owned(),
+        folder => format!("{folder}/{name}"),
+    };
+    let Some((start, end)) = part.split_once('*') else {
+        return Ok(vec![below(part)]);
     };
     let path = root.join(folder);
     if !path.is_dir() {
@@ -493,16 +511,9 @@ pub fn glob(root: &Path, pattern: &str) -> Result<Vec<String>, BuildError> {
     for entry in fs_err::read_dir(&path).map_err(BuildError::io("Could not read", &path))? {
         let entry = entry.map_err(BuildError::io("Could not read", &path))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let matches =
-            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end);
-        if matches && entry.path().is_file() {
-            found.push(if folder.is_empty() {
-                name
-            } else {
-                format!("{folder}/{name}")
-            });
+        if name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end) {
+            found.push(below(&name));
         }
     }
-    found.sort();
     Ok(found)
 }

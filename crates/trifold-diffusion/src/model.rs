@@ -57,6 +57,7 @@ impl Model {
     ///
     /// The header of every file is checked before the engine sees it.
     pub fn load_with(options: &ModelOptions) -> Result<Self, DiffusionError> {
+        options.check()?;
         let path = options.main_file().ok_or(DiffusionError::NoModel)?.clone();
         let mut options = options.clone();
         let model = options

@@ -7,6 +7,8 @@ use std::{
     str::FromStr,
 };
 
+use trifold_runtime::threads;
+
 use crate::{DiffusionError, Picture, Sampler, Scheduler};
 
 /// Which files make up a model, and how the engine uses them.
@@ -30,7 +32,7 @@ pub struct ModelOptions {
     pub model: Option<PathBuf>,
     /// Parts in files of their own.
     pub parts: BTreeMap<Part, PathBuf>,
-    /// Threads to compute with. Default: the physical cores that this process may use, shared with
+    /// Threads to compute with, 1 to 512. Default: the physical cores that this process may use, shared with
     /// whatever other engines compute at the time ([`trifold_runtime::threads`]).
     pub threads: Option<NonZeroUsize>,
     /// Map the files into memory instead of copying their weights. The files must not change as long
@@ -47,6 +49,15 @@ impl ModelOptions {
         Self {
             model: Some(model.into()),
             ..Self::default()
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), DiffusionError> {
+        match self.threads {
+            Some(count) if count.get() > threads::MAX => {
+                Err(invalid("threads", count, format!("1 to {}", threads::MAX)))
+            }
+            _ => Ok(()),
         }
     }
 

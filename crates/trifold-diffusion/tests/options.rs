@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::num::NonZeroUsize;
+
 use support::{demo_model, draw, good, quick};
 use trifold_diffusion::{
     DiffusionError, GenerateOptions, InitPicture, Model, ModelOptions, Scheduler, Seed,
@@ -95,6 +97,17 @@ fn schedulers_that_this_model_or_so_few_steps_cannot_use() {
             format!("Invalid option steps: 1 (expected at least 2 for the scheduler {scheduler})")
         );
     }
+}
+
+#[test]
+fn more_threads_than_the_engine_can_start() {
+    let mut options = ModelOptions::default();
+    options.threads = NonZeroUsize::new(513);
+    let error = Model::load_with(&options).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "Invalid option threads: 513 (expected 1 to 512)"
+    );
 }
 
 #[test]

@@ -13,3 +13,12 @@ pub const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
 
 /// The user's home folder.
 pub const HOME: &str = "HOME";
+
+/// Folder of Hugging Face's own tools, for what they download. Default: `hub` in [`HF_HOME`].
+pub const HF_HUB_CACHE: &str = "HF_HUB_CACHE";
+
+/// An older name of [`HF_HUB_CACHE`], which has precedence.
+pub const HUGGINGFACE_HUB_CACHE: &str = "HUGGINGFACE_HUB_CACHE";
+
+/// Folder of Hugging Face's own tools. Default: `huggingface` in the user's cache folder.
+pub const HF_HOME: &str = "HF_HOME";

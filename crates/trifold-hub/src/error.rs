@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{demo_models, env};
+use crate::{ModelKind, demo_models, env};
 
 /// Why a name is no model, or a model no file.
 #[derive(Debug, thiserror::Error)]
@@ -31,11 +31,47 @@ pub enum HubError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A Hugging Face repository; this version does not fetch.
-    #[error("Fetching from Hugging Face is not supported yet in this version: {name}")]
-    HuggingFace {
+    /// What a name that begins with `hf:` means was not downloaded before.
+    #[error("Not downloaded from Hugging Face: {name} (looked in: {})", cache.display())]
+    NotDownloaded {
         /// The name, with `hf:`.
         name: String,
+        /// The repository, `owner/repo`.
+        id: String,
+        /// Models of the repository that were.
+        models: Vec<String>,
+        /// The cache of Hugging Face's own tools.
+        cache: PathBuf,
+    },
+    /// None of a repository's files is what the name means.
+    #[error("No {}model for this name in the repository: {name}", kind.map(|kind| format!("{kind} ")).unwrap_or_default())]
+    NoSuchModel {
+        /// The name, with `hf:`.
+        name: String,
+        /// Whose model it should be.
+        kind: Option<ModelKind>,
+        /// The models that there are, to go by their names.
+        models: Vec<String>,
+        /// All files that there are.
+        files: Vec<String>,
+    },
+    /// Several of a repository's files may be meant.
+    #[error("More than one model for this name in the repository: {name}")]
+    SeveralModels {
+        /// The name, with `hf:`.
+        name: String,
+        /// They.
+        models: Vec<String>,
+    },
+    /// A model in several files of which one is not there.
+    #[error("A file of the model is missing: {name} (part {part} of {count})")]
+    PartMissing {
+        /// The name, with `hf:`.
+        name: String,
+        /// Which of its parts, from 1 on.
+        part: usize,
+        /// How many there are.
+        count: usize,
     },
     /// There is no file of this name.
     #[error("No model file at: {}", path.display())]
@@ -110,8 +146,27 @@ impl HubError {
             Self::HuggingFaceName { .. } => {
                 Some("For a file of that name, put a folder before it, such as `./`.".into())
             }
-            Self::HuggingFace { .. } => {
-                Some("Download the model file yourself and pass its path.".into())
+            Self::NotDownloaded { id, models, .. } => {
+                let mut hint = format!(
+                    "Download it with `hf download {id} FILE`, a program of the Python package \
+                     huggingface_hub, or use trifold's Python packages, which do so themselves"
+                );
+                if !models.is_empty() {
+                    hint = format!("{hint}; there is {}", list_some(models));
+                }
+                Some(hint + ".")
+            }
+            Self::NoSuchModel { models, files, .. } => Some(match (&models[..], &files[..]) {
+                ([], []) => "The repository is empty.".into(),
+                ([], files) => format!("Its files are {}.", list_some(files)),
+                (models, _) => format!("Write one of these behind it: {}.", list_some(models)),
+            }),
+            Self::SeveralModels { models, .. } => Some(format!(
+                "Write one of these behind it: {}.",
+                list_some(models)
+            )),
+            Self::PartMissing { .. } => {
+                Some("Download all files of the model, or choose another.".into())
             }
             Self::NotFound { path, similar } => not_found_hint(path, similar),
             Self::BrokenLink { .. } => Some("Restore the file that the link names.".into()),
@@ -161,6 +216,20 @@ fn demo_names() -> String {
         .map(|model| format!("demo:{}", model.name))
         .collect();
     list(&names)
+}
+
+/// `a`, `b` and 7 more.
+fn list_some(names: &[String]) -> String {
+    const MOST: usize = 8;
+    let shown: Vec<_> = names
+        .iter()
+        .take(MOST)
+        .map(|name| format!("`{}`", name.escape_debug()))
+        .collect();
+    match names.len().saturating_sub(MOST) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// `a`, `b` or `c`.

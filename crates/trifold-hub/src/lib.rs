@@ -6,11 +6,12 @@
 //! | name | source |
 //! | --- | --- |
 //! | `demo:story`, `demo:speech`, `demo:picture` | a model inside the program, see [`demo_models`] |
-//! | `hf:owner/repo:Q4_K_M` | a Hugging Face repository: understood, but not fetched in this version |
+//! | `hf:owner/repo:Q4_K_M` | a [repository](Repository) at Hugging Face: what was downloaded from it |
 //! | anything else | a path |
 //!
 //! The engines open paths, so a demo model is written to the [cache](cache_dir) when it is first
-//! used. Nothing here uses the network.
+//! used. Nothing here uses the network: the files of a repository are those that Hugging Face's own tools
+//! (`hf download`, the Python package `huggingface_hub`) have in their cache.
 //!
 //! ```
 //! # #[cfg(feature = "demo-models")] {
@@ -29,7 +30,9 @@ mod cache;
 mod demo;
 pub mod env;
 mod error;
+mod hugging_face;
 mod path;
+mod repository;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +41,7 @@ pub use cache::cache_dir;
 pub use demo::{DemoModel, ModelKind, Sample, demo_models, samples};
 pub use error::HubError;
 pub use path::similar_files;
+pub use repository::Repository;
 pub use source::Source;
 
 /// The path of a model's file.
@@ -45,12 +49,13 @@ pub use source::Source;
 /// A path is checked (a regular file must be there) and given back as it is. A demo model is written
 /// to the user's [cache](cache_dir) if it is not there; if it is, every byte is compared, and a file
 /// that differs is replaced with a warning in the log. Several threads and processes may do this at
-/// once. The file's content is not judged: what is in it is for the engine's own reader to say.
+/// once. Of a repository it is a file that was downloaded before, see [`Repository::downloaded`]. The
+/// file's content is not judged: what is in it is for the engine's own reader to say.
 ///
 /// # Errors
 /// [`HubError::NotFound`], [`HubError::BrokenLink`], [`HubError::NotAFile`] and
 /// [`HubError::Unreadable`] for a path; [`HubError::NoCacheFolder`], [`HubError::Cache`] and
-/// [`HubError::DemoNotIncluded`] for a demo model; [`HubError::HuggingFace`] for a repository.
+/// [`HubError::DemoNotIncluded`] for a demo model; those of [`Repository::downloaded`] for a repository.
 ///
 /// ```no_run
 /// let path = trifold_hub::resolve(&"demo:picture".parse()?)?;
@@ -85,7 +90,7 @@ pub fn resolve_demo_in(source: &Source, folder: &Path) -> Result<PathBuf, HubErr
             let path = folder.join(model.file_name);
             path::check(&path).map(|()| path)
         }
-        Source::HuggingFace { .. } | Source::Path(_) => resolve(source),
+        Source::HuggingFace(_) | Source::Path(_) => resolve(source),
     }
 }
 
@@ -98,9 +103,7 @@ fn resolve_with(
         Source::Demo(model) => {
             resolve_demo_in(source, &demo::folder(&format!("demo:{}", model.name))?)
         }
-        Source::HuggingFace { .. } => Err(HubError::HuggingFace {
-            name: source.to_string(),
-        }),
+        Source::HuggingFace(repository) => repository.downloaded(None),
         Source::Path(path) => path::check(path).map(|()| path.clone()),
     }
 }

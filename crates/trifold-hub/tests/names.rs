@@ -36,22 +36,17 @@ fn an_empty_name_is_refused() {
 }
 
 #[test]
-fn repositories_are_read_but_not_fetched() {
+fn repositories_are_read() {
     let source: Source = "hf:owner/some.repo-7B_x:Q4_K_M".parse().unwrap();
-    let Source::HuggingFace { owner, repo, file } = &source else {
+    let Source::HuggingFace(repository) = &source else {
         panic!("{source:?}")
     };
-    assert_eq!(
-        (&**owner, &**repo, file.as_deref()),
-        ("owner", "some.repo-7B_x", Some("Q4_K_M"))
-    );
-
-    let (message, hint) = fail("hf:owner/repo");
-    assert_eq!(
-        message,
-        "Fetching from Hugging Face is not supported yet in this version: hf:owner/repo"
-    );
-    assert_eq!(hint, "Download the model file yourself and pass its path.");
+    assert_eq!(repository.id(), "owner/some.repo-7B_x");
+    assert_eq!(repository.file.as_deref(), Some("Q4_K_M"));
+    // Files may lie in folders, and have spaces in their names.
+    for name in ["hf:a/b:c d/e f.gguf", "hf:_a/b_:x", "hf:a/b"] {
+        assert_eq!(Source::parse(name).unwrap().to_string(), name);
+    }
 }
 
 #[test]
@@ -65,6 +60,11 @@ fn malformed_repositories_say_what_is_wrong() {
         ("hf:owner/a/b", "not a repository's name"),
         ("hf:owner/..", "not a repository's name"),
         ("hf:owner/a..b", "not a repository's name"),
+        ("hf:owner/a--b", "not a repository's name"),
+        ("hf:owner/a.git", "not a repository's name"),
+        ("hf:owner/a b", "not a repository's name"),
+        ("hf:owner/a\n", "not a repository's name"),
+        ("hf:öwner/repo", "not an owner's name"),
         (
             "hf:owner/repo:",
             "not a quantisation or a file name after the second `:`",
@@ -75,6 +75,18 @@ fn malformed_repositories_say_what_is_wrong() {
         ),
         (
             "hf:owner/repo:/x",
+            "not a quantisation or a file name after the second `:`",
+        ),
+        (
+            "hf:owner/repo:a//b",
+            "not a quantisation or a file name after the second `:`",
+        ),
+        (
+            "hf:owner/repo: Q4_K_M",
+            "not a quantisation or a file name after the second `:`",
+        ),
+        (
+            "hf:owner/repo:a\0b",
             "not a quantisation or a file name after the second `:`",
         ),
         (
@@ -244,12 +256,15 @@ proptest! {
 
     #[test]
     fn well_formed_repositories_are_read(
-        owner in "[a-zA-Z0-9][a-zA-Z0-9-]{0,20}[a-zA-Z0-9]",
-        repo in "[a-zA-Z0-9][a-zA-Z0-9_-]{0,20}[a-zA-Z0-9]",
+        owner in "[a-zA-Z0-9]{1,9}(-[a-zA-Z0-9]{1,9}){0,2}",
+        repo in "[a-zA-Z0-9]{1,9}([_.-][a-zA-Z0-9]{1,9}){0,2}",
         file in proptest::option::of("[A-Z][A-Z0-9_]{0,10}"),
     ) {
         let tail = file.as_ref().map(|file| format!(":{file}")).unwrap_or_default();
         let source = Source::parse(format!("hf:{owner}/{repo}{tail}")).unwrap();
-        prop_assert_eq!(source, Source::HuggingFace { owner, repo, file });
+        let Source::HuggingFace(found) = source else {
+            return Err(TestCaseError::fail("no repository"));
+        };
+        prop_assert_eq!((found.owner, found.repo, found.file), (owner, repo, file));
     }
 }

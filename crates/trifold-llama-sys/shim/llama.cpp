@@ -7,6 +7,7 @@
 #include "llama.h"
 #include "mtmd-helper.h"
 #include "mtmd.h"
+#include "trifold_chat.h"
 
 namespace {
 

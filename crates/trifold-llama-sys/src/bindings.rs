@@ -4294,6 +4294,42 @@ unsafe extern "C" {
     ) -> i32;
 }
 #[repr(C)]
+#[derive(Debug)]
+pub struct trifold_chat {
+    _unused: [u8; 0],
+}
+unsafe extern "C" {
+    #[link_name = "\u{1}trifold_llama_chat_schema_to_grammar"]
+    pub fn chat_schema_to_grammar(
+        schema: *const ::std::os::raw::c_char,
+    ) -> *mut ::std::os::raw::c_char;
+}
+unsafe extern "C" {
+    #[link_name = "\u{1}trifold_llama_chat_open"]
+    pub fn chat_open(
+        model: *const llama_model,
+        request: *const ::std::os::raw::c_char,
+        answer: *mut *mut ::std::os::raw::c_char,
+    ) -> *mut trifold_chat;
+}
+unsafe extern "C" {
+    #[link_name = "\u{1}trifold_llama_chat_parse"]
+    pub fn chat_parse(
+        chat: *const trifold_chat,
+        text: *const ::std::os::raw::c_char,
+        length: usize,
+        partial: bool,
+    ) -> *mut ::std::os::raw::c_char;
+}
+unsafe extern "C" {
+    #[link_name = "\u{1}trifold_llama_chat_close"]
+    pub fn chat_close(chat: *mut trifold_chat);
+}
+unsafe extern "C" {
+    #[link_name = "\u{1}trifold_llama_chat_free_text"]
+    pub fn chat_free_text(text: *mut ::std::os::raw::c_char);
+}
+#[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct ggml_backend_buffer {
     pub _address: u8,

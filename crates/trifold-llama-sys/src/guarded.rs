@@ -1744,3 +1744,24 @@ guarded! {
     * mut i32, out_data : * mut * const ::std::os::raw::c_char, out_data_len : * mut
     usize, out_n_samples : * mut i64) -> i32
 }
+guarded! {
+    "trifold_llama_guarded_chat_schema_to_grammar", fn chat_schema_to_grammar(schema : *
+    const ::std::os::raw::c_char) -> * mut ::std::os::raw::c_char
+}
+guarded! {
+    "trifold_llama_guarded_chat_open", fn chat_open(model : * const llama_model, request
+    : * const ::std::os::raw::c_char, answer : * mut * mut ::std::os::raw::c_char) -> *
+    mut trifold_chat
+}
+guarded! {
+    "trifold_llama_guarded_chat_parse", fn chat_parse(chat : * const trifold_chat, text :
+    * const ::std::os::raw::c_char, length : usize, partial : bool) -> * mut
+    ::std::os::raw::c_char
+}
+guarded! {
+    "trifold_llama_guarded_chat_close", fn chat_close(chat : * mut trifold_chat) -> ()
+}
+guarded! {
+    "trifold_llama_guarded_chat_free_text", fn chat_free_text(text : * mut
+    ::std::os::raw::c_char) -> ()
+}

@@ -8,10 +8,7 @@
 //! Use the `trifold-llama` crate for a safe API.
 #![allow(unsafe_code)] // bindings
 
-use std::ffi::c_char;
-
 pub use trifold_runtime::EngineError;
-use trifold_runtime::{Engine, guard::LogFn};
 
 #[allow(warnings, clippy::all, clippy::pedantic)] // generated from C headers
 #[rustfmt::skip] // as bindgen writes it
@@ -26,41 +23,8 @@ pub mod raw {
 }
 pub use guarded::*;
 
-/// llama.cpp: entered only after a look at the CPU.
-pub static ENGINE: Engine = Engine::new(
+trifold_runtime::sealed_engine! {
     "llama.cpp",
-    env!("TRIFOLD_CPU_LEVEL"),
-    env!("TRIFOLD_CPU_FEATURES"),
-    start,
-);
-
-/// How many symbols the sealed object defines: the API and its guarded forms. The build has read the
-/// object back and found these and no other.
-pub const SEALED_SYMBOLS: &str = env!("TRIFOLD_SEALED_SYMBOLS");
-
-/// `aligned` or `pinned`: which ggml the engine was compiled against.
-pub const GGML_MODE: &str = env!("TRIFOLD_MODE");
-
-fn start() {
-    unsafe extern "C" {
-        fn trifold_llama_start(log: LogFn);
-    }
-    // SAFETY: a function of the sealed object, with this signature; it keeps the pointer, which is
-    // to a function and so lives forever.
-    unsafe { trifold_llama_start(on_log) }
-}
-
-/// The address of the process's C++ terminate handler: ggml would install its own, the seal keeps it
-/// from doing so. For [`trifold_runtime::process::Snapshot`].
-pub fn terminate_handler() -> usize {
-    unsafe extern "C" {
-        fn trifold_llama_terminate_handler() -> usize;
-    }
-    // SAFETY: a function of the sealed object that reads a global and returns a pointer.
-    unsafe { trifold_llama_terminate_handler() }
-}
-
-unsafe extern "C" fn on_log(level: i32, text: *const c_char, length: usize) {
-    // SAFETY: the shim passes a text and its length.
-    unsafe { trifold_runtime::guard::receive_log("llama.cpp", level, text, length) }
+    start: trifold_llama_start,
+    terminate_handler: trifold_llama_terminate_handler,
 }

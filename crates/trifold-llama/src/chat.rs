@@ -10,7 +10,7 @@ use minijinja::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, ser::Formatter};
 
-use crate::{LlamaError, Model};
+use crate::{LlamaError, Model, ToolCall};
 
 /// A message of a conversation.
 ///
@@ -64,6 +64,15 @@ impl ChatMessage {
     /// What a tool has answered.
     pub fn tool(content: impl Into<String>) -> Self {
         Self::new("tool", content)
+    }
+
+    /// What a tool has answered to this call.
+    pub fn tool_answer(call: &ToolCall, content: impl Into<String>) -> Self {
+        let mut message = Self::tool(content);
+        for (key, value) in [("tool_call_id", &call.id), ("name", &call.name)] {
+            message.extra.insert(key.to_owned(), value.as_str().into());
+        }
+        message
     }
 }
 
@@ -122,6 +131,16 @@ impl Model {
             source: error.into(),
         })
     }
+}
+
+/// Whether a template was stopped because it went on and on.
+pub(crate) fn is_endless(error: &LlamaError) -> bool {
+    let LlamaError::ChatTemplate { source, .. } = error else {
+        return false;
+    };
+    source
+        .downcast_ref::<Error>()
+        .is_some_and(|error| error.kind() == ErrorKind::OutOfFuel)
 }
 
 struct Values<'a> {

@@ -2,12 +2,13 @@
 
 use std::num::NonZeroUsize;
 
-use serde_json::Value;
-
 use crate::{
     CancelToken, ChatMessage, Completion, ContextOptions, GenerateOptions, Generation, LlamaError,
-    Model, Special, Token,
+    Model, Special, Token, Tools,
     ffi::{Batch, ContextHandle, ContextParams, Decoded},
+    grammar::Constraint,
+    options::invalid,
+    reader::{self, Reader},
     sampling::Sampler,
 };
 
@@ -126,7 +127,7 @@ impl Context {
             .add_bos
             .unwrap_or(self.model.special_tokens().adds_bos);
         let tokens = self.prompt_tokens(prompt, options.special, add_bos)?;
-        self.start(&tokens, options)
+        self.start(&tokens, options, format_of(options)?.as_ref(), None)
     }
 
     /// Goes on with tokens, as they are.
@@ -137,7 +138,7 @@ impl Context {
     ) -> Result<Generation<'_>, LlamaError> {
         options.check(&self.model)?;
         self.model.require_tokens(prompt)?;
-        self.start(prompt, options)
+        self.start(prompt, options, format_of(options)?.as_ref(), None)
     }
 
     /// Goes on with a text, and gives all of it at once.
@@ -183,18 +184,55 @@ impl Context {
         messages: &[ChatMessage],
         options: &GenerateOptions,
     ) -> Result<Generation<'_>, LlamaError> {
-        self.chat_with_tools(messages, None, options)
+        options.check(&self.model)?;
+        let prompt = self.model.apply_chat_template(messages, None, true)?;
+        let tokens = self.chat_tokens(&prompt)?;
+        self.start(&tokens, options, format_of(options)?.as_ref(), None)
     }
 
-    /// As [`Context::chat`], with a list of tools for the template.
+    /// As [`Context::chat`], with tools that the model may call.
+    ///
+    /// Calls come at the end ([`Completion::tool_calls`], [`Generation::tool_calls`]), and are no part of
+    /// the text. What a model has written as a call that cannot be read is text: nothing is lost. To go
+    /// on, add [`Completion::to_message`] and a [`ChatMessage::tool_answer`] for each call to the
+    /// messages, and ask again.
+    ///
+    /// How a model writes calls is found out from its chat template, by llama.cpp. With
+    /// [`ToolChoice::Auto`](crate::ToolChoice::Auto), a template that says nothing about tools is
+    /// [`LlamaError::Unsupported`]; a call can be asked for all the same, and then is JSON with a `name`
+    /// and `arguments`. [`GenerateOptions::response_format`] is then the form of an answer that calls
+    /// nothing. A [grammar](crate::SamplingOptions::grammar) is an error beside tools, as calls have one
+    /// of their own.
     pub fn chat_with_tools(
         &mut self,
         messages: &[ChatMessage],
-        tools: Option<&Value>,
+        tools: &Tools,
         options: &GenerateOptions,
     ) -> Result<Generation<'_>, LlamaError> {
         options.check(&self.model)?;
-        let prompt = self.model.apply_chat_template(messages, tools, true)?;
+        if tools.is_off() {
+            let tools = Some(tools.given());
+            let prompt = self.model.apply_chat_template(messages, tools, true)?;
+            let tokens = self.chat_tokens(&prompt)?;
+            return self.start(&tokens, options, format_of(options)?.as_ref(), None);
+        }
+        if options.sampling.grammar.is_some() {
+            let expected = "none beside tools, unless the tool choice is none";
+            return Err(invalid("grammar", expected, "both"));
+        }
+        let opened = reader::open(&self.model, messages, tools, &options.response_format)?;
+        let tokens = self.chat_tokens(&opened.prompt)?;
+        let mut options = options.clone();
+        options.stop.extend(opened.stops);
+        self.start(
+            &tokens,
+            &options,
+            opened.constraint.as_ref(),
+            Some(opened.reader),
+        )
+    }
+
+    fn chat_tokens(&self, prompt: &str) -> Result<Vec<Token>, LlamaError> {
         let special = self.model.special_tokens();
         let begins = |text: Vec<u8>| !text.is_empty() && prompt.as_bytes().starts_with(&text);
         // Many templates write the token themselves.
@@ -202,22 +240,23 @@ impl Context {
             Some(bos) if special.adds_bos => !begins(self.model.token_to_piece(bos, true)?),
             _ => special.adds_bos,
         };
-        let tokens = self.prompt_tokens(&prompt, Special::Parse, add_bos)?;
-        self.start(&tokens, options)
+        self.prompt_tokens(prompt, Special::Parse, add_bos)
     }
 
     fn start(
         &mut self,
         prompt: &[Token],
         options: &GenerateOptions,
+        constraint: Option<&Constraint>,
+        reader: Option<Reader>,
     ) -> Result<Generation<'_>, LlamaError> {
         if prompt.is_empty() {
             return Err(LlamaError::EmptyText);
         }
         self.require_room(prompt.len(), false)?;
-        let mut sampler = Sampler::new(&self.model, &options.sampling, self.n_ctx)?;
+        let mut sampler = Sampler::new(&self.model, &options.sampling, self.n_ctx, constraint)?;
         sampler.accept_prompt(prompt)?;
-        Generation::start(self, prompt, sampler, options)
+        Generation::start(self, prompt, sampler, options, reader)
     }
 
     fn prompt_tokens(
@@ -314,6 +353,15 @@ impl Context {
     pub(crate) fn logits(&mut self, into: &mut Vec<f32>) -> Result<(), LlamaError> {
         self.handle.logits(into)
     }
+}
+
+/// What the options hold the text to.
+fn format_of(options: &GenerateOptions) -> Result<Option<Constraint>, LlamaError> {
+    let grammar = match &options.sampling.grammar {
+        Some(grammar) => Some(grammar.clone()),
+        None => options.response_format.grammar()?,
+    };
+    Ok(grammar.map(Constraint::new))
 }
 
 /// Contexts have at most 2^30 tokens.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use crate::{
     CancelToken, LlamaError, Model, Special, Token,
     ffi::{Batch, ContextHandle, ContextParams, Decoded},
-    options::check_context,
+    options::{check_context, check_threads},
 };
 
 /// How one vector is made of those of a text's tokens.
@@ -31,7 +31,7 @@ pub struct EmbedOptions {
     /// it was trained on, but no more than 2048. It is rounded up to a multiple of 256. Memory grows
     /// with it.
     pub n_ctx: u32,
-    /// Threads to compute with; by default as for a [context](crate::ContextOptions::threads).
+    /// Threads to compute with, 1 to 512; by default as for a [context](crate::ContextOptions::threads).
     pub threads: Option<NonZeroUsize>,
     /// Ends a running call from another thread, with [`LlamaError::Cancelled`].
     pub cancel: Option<CancelToken>,
@@ -54,6 +54,10 @@ const DEFAULT_CONTEXT: u32 = 2048;
 
 /// Texts that are processed at once, as far as they fit.
 const MAX_SEQUENCES: u32 = 64;
+
+/// Tokens that are processed at once, unless a text has more. Every token looks at every other one, so
+/// that more of them take much longer, and the engine looks at the cancel token between operations only.
+const MAX_TOKENS: usize = 2048;
 
 /// Makes embeddings.
 ///
@@ -84,6 +88,7 @@ impl Embedder {
     pub(crate) fn new(model: &Model, options: &EmbedOptions) -> Result<Self, LlamaError> {
         model.require_weights()?;
         check_context(options.n_ctx, model)?;
+        check_threads(options.threads)?;
         let n_ctx = match options.n_ctx {
             0 => model.n_ctx_train().clamp(1, DEFAULT_CONTEXT),
             n_ctx => n_ctx,
@@ -137,8 +142,8 @@ impl Embedder {
 
     /// One vector for each text, in the same order.
     ///
-    /// Texts are processed together as far as they fit, which is faster, and changes vectors in their
-    /// fourth digit or later.
+    /// Texts are processed together, up to 64 of them and 2048 tokens, which is faster, and changes
+    /// vectors in their fourth digit or later.
     ///
     /// What looks like a special token is text, and the model's own tokens are put around each text. A
     /// text that is too long is [`LlamaError::ContextOverflow`], and an empty one
@@ -196,7 +201,7 @@ impl Embedder {
             .take(MAX_SEQUENCES as usize)
             .take_while(|tokens| {
                 total += tokens.len();
-                total <= self.n_ctx
+                total <= MAX_TOKENS.min(self.n_ctx)
             })
             .count()
             .max(1)

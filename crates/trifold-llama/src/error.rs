@@ -135,6 +135,14 @@ pub enum LlamaError {
         source: EngineError,
     },
 
+    /// The engine does not know how to hold a text to this JSON schema.
+    #[error("Failed to turn the JSON schema into a grammar")]
+    Schema {
+        /// The engine's words.
+        #[source]
+        source: EngineWords,
+    },
+
     /// No thread could be started for a very long text or grammar, which needs a large stack.
     #[error("Failed to start a thread with a stack of {bytes} bytes")]
     Stack {
@@ -204,6 +212,10 @@ impl LlamaError {
                 "Check that the grammar's characters can be written with the model's tokens.".to_owned()
             }
             Self::EmptyText => "Give a text.".to_owned(),
+            Self::Schema { .. } => {
+                "Leave out what it names, or say it otherwise: ResponseFormat lists what is known of JSON Schema."
+                    .to_owned()
+            }
             Self::Cancelled
             | Self::ChatTemplate { .. }
             | Self::Decode { .. }

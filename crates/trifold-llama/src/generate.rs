@@ -9,8 +9,9 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    CancelToken, Context, GenerateOptions, LlamaError, Token,
+    CancelToken, ChatMessage, Context, GenerateOptions, LlamaError, Token, ToolCall,
     ffi::Decoded,
+    reader::Reader,
     sampling::Sampler,
     text::{StopMatcher, Utf8Assembler},
 };
@@ -71,6 +72,8 @@ pub enum FinishReason {
     StopString(String),
     /// The model ended the text, with this token.
     StopToken(Token),
+    /// The model calls tools and waits for their answers.
+    ToolCalls,
 }
 
 /// How many tokens it took.
@@ -120,8 +123,12 @@ fn rate(count: usize, time: Duration) -> Option<f64> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Completion {
-    /// The text.
+    /// The text, without calls of tools.
     pub text: String,
+    /// What the model thought before it answered, if its chat template tells that apart; only with tools.
+    pub reasoning: String,
+    /// The tools that it calls; see [`Context::chat_with_tools`].
+    pub tool_calls: Vec<ToolCall>,
     /// The tokens.
     pub tokens: Vec<GeneratedToken>,
     /// Why it ended.
@@ -132,6 +139,20 @@ pub struct Completion {
     pub timings: Timings,
     /// The seed in use.
     pub seed: u32,
+}
+
+impl Completion {
+    /// The answer as a message, to go on with the conversation.
+    pub fn to_message(&self) -> ChatMessage {
+        let mut message = ChatMessage::assistant(&*self.text);
+        if !self.tool_calls.is_empty() {
+            let calls = self.tool_calls.iter().map(|call| serde_json::json!(call));
+            message
+                .extra
+                .insert("tool_calls".to_owned(), calls.collect());
+        }
+        message
+    }
 }
 
 /// A running generation: an iterator of pieces of text, made by [`Context::generate`] and
@@ -163,6 +184,10 @@ pub struct Generation<'c> {
     top_logprobs: Option<usize>,
     assembler: Utf8Assembler,
     stops: StopMatcher,
+    /// Tells text and calls of tools apart.
+    reader: Option<Reader>,
+    tool_calls: Vec<ToolCall>,
+    reasoning: String,
     /// The last token, which the model has not read yet.
     unread: Option<Token>,
     /// Tokens for the next piece.
@@ -187,7 +212,11 @@ impl<'c> Generation<'c> {
         prompt: &[Token],
         sampler: Sampler,
         options: &GenerateOptions,
+        mut reader: Option<Reader>,
     ) -> Result<Self, LlamaError> {
+        if let Some(reader) = &mut reader {
+            reader.place = (sampler.seed(), prompt.len());
+        }
         let begin = Instant::now();
         let prefilled = context.prefill(prompt, options.cancel.as_ref())?;
         let timings = Timings {
@@ -202,6 +231,9 @@ impl<'c> Generation<'c> {
             top_logprobs: options.logprobs.map(|count| count as usize),
             assembler: Utf8Assembler::default(),
             stops: StopMatcher::new(options.stop.clone()),
+            reader,
+            tool_calls: Vec::new(),
+            reasoning: String::new(),
             unread: None,
             tokens: Vec::new(),
             logits: Vec::new(),
@@ -225,6 +257,17 @@ impl<'c> Generation<'c> {
             State::Finished(reason) => Some(reason),
             State::Running | State::Failed => None,
         }
+    }
+
+    /// The tools that the model calls; none before the end.
+    pub fn tool_calls(&self) -> &[ToolCall] {
+        &self.tool_calls
+    }
+
+    /// What the model thought before it answered, if its chat template tells that apart; only with
+    /// tools, and at the end.
+    pub fn reasoning(&self) -> &str {
+        &self.reasoning
     }
 
     /// How many tokens it took up to now.
@@ -257,6 +300,8 @@ impl<'c> Generation<'c> {
         let (usage, timings, seed) = (self.usage, self.timings, self.sampler.seed());
         Ok(Completion {
             text,
+            reasoning: self.reasoning,
+            tool_calls: self.tool_calls,
             tokens,
             finish_reason,
             usage,
@@ -270,12 +315,16 @@ impl<'c> Generation<'c> {
         loop {
             let token = match self.next_token()? {
                 Ok(token) => token,
-                Err(reason) => return Ok(self.finish(reason)),
+                Err(reason) => return self.finish(reason),
             };
             self.usage.completion_tokens += 1;
             self.timings.generated += 1;
             self.unread = Some(token);
-            let bytes = self.context.model().token_to_piece(token, false)?;
+            let by_name = self
+                .reader
+                .as_ref()
+                .is_some_and(|reader| reader.preserved.contains(&token));
+            let bytes = self.context.model().token_to_piece(token, by_name)?;
             let text = self.assembler.push(&bytes);
             let logprobs = self
                 .top_logprobs
@@ -288,12 +337,14 @@ impl<'c> Generation<'c> {
             });
             let matched = self.stops.push(&text);
             if let Some(index) = matched.stop {
-                let stop = self.stops.stops()[index].clone();
-                self.state = State::Finished(FinishReason::StopString(stop));
-                return Ok(self.take(matched.text));
+                return self.end(matched.text, self.stop_string(index));
             }
-            if !matched.text.is_empty() {
-                return Ok(self.take(matched.text));
+            let text = match &mut self.reader {
+                Some(reader) if !matched.text.is_empty() => reader.push(&matched.text)?,
+                _ => matched.text,
+            };
+            if !text.is_empty() {
+                return Ok(self.take(text));
             }
         }
     }
@@ -328,17 +379,40 @@ impl<'c> Generation<'c> {
     }
 
     /// Ends, with what was held back.
-    fn finish(&mut self, reason: FinishReason) -> Option<Piece> {
+    fn finish(&mut self, reason: FinishReason) -> Result<Option<Piece>, LlamaError> {
         let incomplete = self.assembler.finish();
         let matched = self.stops.push(&incomplete);
-        self.state = match matched.stop {
-            Some(index) => {
-                State::Finished(FinishReason::StopString(self.stops.stops()[index].clone()))
-            }
-            None => State::Finished(reason),
+        let reason = match matched.stop {
+            Some(index) => self.stop_string(index),
+            None => reason,
         };
         let text = matched.text + &self.stops.finish();
-        self.take(text)
+        self.end(text, reason)
+    }
+
+    fn stop_string(&self, index: usize) -> FinishReason {
+        FinishReason::StopString(self.stops.stops()[index].clone())
+    }
+
+    /// Ends after `text`.
+    fn end(
+        &mut self,
+        mut text: String,
+        mut reason: FinishReason,
+    ) -> Result<Option<Piece>, LlamaError> {
+        if let Some(reader) = &mut self.reader {
+            let read = reader.finish(&text)?;
+            (text, self.reasoning, self.tool_calls) = (read.text, read.reasoning, read.calls);
+        }
+        let stopped = matches!(
+            reason,
+            FinishReason::StopString(_) | FinishReason::StopToken(_)
+        );
+        if stopped && !self.tool_calls.is_empty() {
+            reason = FinishReason::ToolCalls;
+        }
+        self.state = State::Finished(reason);
+        Ok(self.take(text))
     }
 
     fn take(&mut self, text: String) -> Option<Piece> {

@@ -4,6 +4,7 @@
 //! - [`Context`]: generates text and answers conversations, with a memory of what was said;
 //! - [`Generation`]: an iterator of pieces of text, with everything about how it ended;
 //! - [`SamplingOptions`]: how the next token is chosen;
+//! - [`ResponseFormat`]: answers in JSON, by a schema; [`Tools`]: what the model may call;
 //! - [`Embedder`]: texts as vectors;
 //! - [`LlamaError`]: what can go wrong, with a [hint](LlamaError::hint).
 //!
@@ -32,11 +33,15 @@ mod embed;
 mod error;
 mod ffi;
 mod generate;
+mod grammar;
 mod model;
 mod options;
+mod reader;
 mod sampling;
 mod stack;
+mod structured;
 mod text;
+mod tools;
 
 pub use chat::ChatMessage;
 pub use context::Context;
@@ -48,6 +53,8 @@ pub use generate::{
 };
 pub use model::{Model, ModelOptions, Special, SpecialTokens, Token};
 pub use options::{ContextOptions, Dry, GenerateOptions, Mirostat, SamplingOptions, Xtc};
+pub use structured::ResponseFormat;
+pub use tools::{ToolCall, ToolChoice, Tools};
 pub use trifold_runtime::{CancelToken, EngineError};
 
 /// The version of llama.cpp inside, such as `0.6.0`.

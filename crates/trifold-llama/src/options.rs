@@ -2,7 +2,9 @@
 
 use std::{fmt::Display, num::NonZeroUsize, ops::RangeInclusive};
 
-use crate::{CancelToken, LlamaError, Model, Special, Token};
+use trifold_runtime::threads;
+
+use crate::{CancelToken, LlamaError, Model, ResponseFormat, Special, Token};
 
 /// How to make a [`Context`](crate::Context).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +15,7 @@ pub struct ContextOptions {
     /// Tokens of a prompt that are processed at a time, at least 1 (2048). More is faster and takes
     /// more memory.
     pub n_batch: u32,
-    /// Threads to compute with. By default what other running calls leave of the process's
+    /// Threads to compute with, 1 to 512. By default what other running calls leave of the process's
     /// [budget](trifold_runtime::threads::budget), its physical cores, taken anew for every call; but no
     /// more than one, and one for every 32 MiB of weights, because more would make a small model slower.
     pub threads: Option<NonZeroUsize>,
@@ -32,7 +34,8 @@ impl Default for ContextOptions {
 impl ContextOptions {
     pub(crate) fn check(&self, model: &Model) -> Result<(), LlamaError> {
         check_context(self.n_ctx, model)?;
-        check("n_batch", self.n_batch, &(1..=MAX_CONTEXT))
+        check("n_batch", self.n_batch, &(1..=MAX_CONTEXT))?;
+        check_threads(self.threads)
     }
 }
 
@@ -48,6 +51,12 @@ pub(crate) fn check_context(n_ctx: u32, model: &Model) -> Result<(), LlamaError>
         .saturating_mul(16)
         .min(MAX_CONTEXT);
     check("n_ctx", n_ctx, &(0..=most))
+}
+
+pub(crate) fn check_threads(threads: Option<NonZeroUsize>) -> Result<(), LlamaError> {
+    threads.map_or(Ok(()), |threads| {
+        check("threads", threads.get(), &(1..=threads::MAX))
+    })
 }
 
 /// How to generate.
@@ -68,6 +77,9 @@ pub struct GenerateOptions {
     pub max_tokens: Option<u32>,
     /// Generation ends before any of these strings. They may not be empty nor longer than 4096 bytes.
     pub stop: Vec<String>,
+    /// The form that the answer must have; any text by default. Not together with a
+    /// [grammar](SamplingOptions::grammar), which says the same in another way.
+    pub response_format: ResponseFormat,
     /// How tokens are chosen.
     pub sampling: SamplingOptions,
     /// Whether to give the log probability of each token, and of this many of the most probable
@@ -94,6 +106,9 @@ impl GenerateOptions {
                     format_args!("{} bytes", stop.len()),
                 ));
             }
+        }
+        if self.sampling.grammar.is_some() && self.response_format != ResponseFormat::Text {
+            return Err(invalid("response_format", "none beside a grammar", "both"));
         }
         if let Some(count) = self.logprobs {
             check("logprobs", count, &(0..=model.n_vocab()))?;
@@ -341,5 +356,14 @@ pub(crate) fn invalid(
         option,
         expected: expected.into(),
         found: found.to_string(),
+    }
+}
+
+/// JSON for an error message, which may be long.
+pub(crate) fn excerpt(value: &serde_json::Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }

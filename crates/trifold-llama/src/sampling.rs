@@ -7,17 +7,17 @@ use std::{
 
 use crate::{
     LlamaError, Model, SamplingOptions, Token,
-    error::EngineWords,
     ffi::{Candidate, SamplerHandle, Stage},
+    grammar::{Constraint, Grammar},
     options::invalid,
-    stack,
 };
 
 /// Chooses tokens as the options say.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     chain: SamplerHandle,
-    grammar: Option<SamplerHandle>,
+    grammar: Option<Grammar>,
+    model: Model,
     seed: u32,
     /// How many tokens of the past it looks at.
     memory: usize,
@@ -25,21 +25,22 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// `options` were checked. `n_ctx` bounds what the sampler needs to remember.
+    /// `options` were checked, and their grammar is the constraint, if any. `n_ctx` bounds what the sampler needs to remember.
     pub(crate) fn new(
         model: &Model,
         options: &SamplingOptions,
         n_ctx: u32,
+        constraint: Option<&Constraint>,
     ) -> Result<Self, LlamaError> {
         let seed = options.seed.unwrap_or_else(random_seed);
         let (stages, memory) = stages(model, options, n_ctx, seed)?;
-        let grammar = match &options.grammar {
-            Some(text) => Some(read_grammar(model, text)?),
-            None => None,
-        };
+        let grammar = constraint
+            .map(|constraint| Grammar::new(model, constraint))
+            .transpose()?;
         Ok(Self {
             chain: SamplerHandle::chain(model.handle(), &stages)?,
             grammar,
+            model: model.clone(),
             seed,
             memory,
             candidates: Vec::new(),
@@ -92,7 +93,7 @@ impl Sampler {
             }
         }
         if let Some(grammar) = &mut self.grammar {
-            grammar.accept(token.0)?;
+            grammar.accept(&self.model, token)?;
         }
         self.chain.accept(token.0)?;
         Ok(Some(token))
@@ -191,29 +192,6 @@ fn stages(
         stages.push(Stage::Dist { seed });
     }
     Ok((stages, usize::try_from(memory).unwrap_or(0)))
-}
-
-const MAX_GRAMMAR_BYTES: usize = 256 << 10;
-
-fn read_grammar(model: &Model, text: &str) -> Result<SamplerHandle, LlamaError> {
-    let grammar =
-        CString::new(text).map_err(|error| invalid("grammar", "text without NUL", error))?;
-    // The engine takes an empty grammar for no grammar, and the time for a large one grows with its
-    // square.
-    if text.trim().is_empty() || text.len() > MAX_GRAMMAR_BYTES {
-        let expected = format!("a grammar of 1 to {MAX_GRAMMAR_BYTES} bytes");
-        return Err(invalid(
-            "grammar",
-            expected,
-            format_args!("{} bytes", text.len()),
-        ));
-    }
-    let read = stack::with_room(text.len(), || {
-        SamplerHandle::grammar(model.handle(), &grammar)
-    })??;
-    read.map_err(|words| LlamaError::Grammar {
-        source: EngineWords::new(words),
-    })
 }
 
 /// A seed that nobody can guess; the engine takes the largest number for "any".

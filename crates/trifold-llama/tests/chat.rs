@@ -6,7 +6,7 @@ use std::error::Error;
 
 use common::{STORY, context, greedy, model};
 use serde_json::json;
-use trifold_llama::{ChatMessage, FinishReason, LlamaError, Model};
+use trifold_llama::{ChatMessage, FinishReason, LlamaError, Model, Tools};
 
 fn answer(messages: &[ChatMessage]) -> String {
     let answer = context()
@@ -84,16 +84,16 @@ fn tools_are_listed_and_called() {
         prompt.contains(r#"{"name": "get_weather", "description": "Get the weather of a city", "#),
         "{prompt}"
     );
-    let call = context()
-        .chat_with_tools(&messages, Some(&tools), &greedy())
+    // Tools in another form than the OpenAI API's are not changed.
+    let tools = Tools::new(tools).unwrap();
+    let answer = context()
+        .chat_with_tools(&messages, &tools, &greedy())
         .unwrap()
         .complete()
         .unwrap();
-    let call: serde_json::Value = serde_json::from_str(&call.text).unwrap();
-    assert_eq!(
-        call,
-        json!({"name": "get_weather", "arguments": {"city": "London"}})
-    );
+    let call = &answer.tool_calls[0];
+    assert_eq!(call.name, "get_weather");
+    assert_eq!(json!(call.arguments), json!({"city": "London"}));
 }
 
 #[test]

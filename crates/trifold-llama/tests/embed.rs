@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, time::Duration};
 
 use common::model;
 use trifold_llama::{CancelToken, EmbedOptions, Embedder, LlamaError, Pooling};
@@ -98,6 +98,24 @@ fn more_texts_than_fit_at_once() {
 }
 
 #[test]
+fn texts_that_are_longer_than_what_is_processed_at_once() {
+    let options = EmbedOptions {
+        n_ctx: 4096,
+        ..options()
+    };
+    let mut embedder = model().embedder(&options).unwrap();
+    assert_eq!(embedder.n_ctx(), 4096);
+    let texts = [700, 900, 2500, 30, 1500, 600].map(|words| "river ".repeat(words));
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let all = embedder.embed(&texts).unwrap();
+    assert_eq!(all.len(), texts.len());
+    for (text, vector) in texts.iter().zip(&all) {
+        let alone = embedder.embed(&[text]).unwrap();
+        assert!(cosine(&alone[0], vector) > 0.999, "{} bytes", text.len());
+    }
+}
+
+#[test]
 fn pooling_makes_a_difference() {
     let text = "the small dog and the big cat";
     let vectors = [Pooling::Mean, Pooling::Cls, Pooling::Last].map(|pooling| {
@@ -152,4 +170,24 @@ fn it_can_be_cancelled() {
     assert!(embedder.embed(&["a"]).is_ok());
     cancel.cancel();
     assert!(matches!(embedder.embed(&["a"]), Err(LlamaError::Cancelled)));
+}
+
+#[test]
+fn it_can_be_cancelled_in_the_middle_and_used_again() {
+    let mut embedder = embedder();
+    let before = embedder.embed(&["a red cat"]).unwrap();
+    let long = "river ".repeat(900);
+    let texts = vec![long.as_str(); 200];
+    let cancel = CancelToken::new();
+    embedder.cancelled_by(&cancel);
+    let result = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(100));
+            cancel.cancel();
+        });
+        embedder.embed(&texts)
+    });
+    assert!(matches!(result, Err(LlamaError::Cancelled)));
+    embedder.cancelled_by(&CancelToken::new());
+    assert_eq!(embedder.embed(&["a red cat"]).unwrap(), before);
 }

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::num::NonZeroUsize;
+
 use common::{context, greedy, model, numbers, one_thread, with};
 use trifold_llama::{
     CancelToken, ContextOptions, EmbedOptions, FinishReason, GenerateOptions, LlamaError, Model,
@@ -544,6 +546,23 @@ fn context_options_out_of_range_are_errors() {
             format!("Expected 0 to 16384 for option n_ctx (found: {n_ctx})")
         );
     }
+    let threads = NonZeroUsize::new(513);
+    let too_many = "Expected 1 to 512 for option threads (found: 513)";
+    assert_eq!(
+        error(ContextOptions {
+            threads,
+            ..one_thread()
+        }),
+        too_many
+    );
+    let options = EmbedOptions {
+        threads,
+        ..EmbedOptions::default()
+    };
+    assert_eq!(
+        model().embedder(&options).unwrap_err().to_string(),
+        too_many
+    );
     assert_eq!(
         model()
             .context(&ContextOptions {

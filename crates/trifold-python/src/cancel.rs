@@ -1,11 +1,11 @@
 //! The token that stops a call.
 
-use pyo3::prelude::*;
+use pyo3::{exceptions::PyTypeError, prelude::*};
 
 /// Stops running calls from anywhere: another thread, a signal handler, a callback.
 ///
 /// Hand one to a call as `cancel=`; a token can stop several calls, and cannot be reset.
-#[pyclass(frozen, module = "trifold")]
+#[pyclass(frozen)]
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(pub trifold_runtime::CancelToken);
 
@@ -30,6 +30,13 @@ impl CancelToken {
     #[getter]
     fn cancelled(&self) -> bool {
         self.0.is_cancelled()
+    }
+
+    /// Refuses pickling and copying: the copy would be a token of its own, which stops nothing.
+    fn __reduce__(_: &Bound<'_, Self>) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "Cannot pickle or copy a CancelToken: it stops calls of this process\nhint: Share the token itself, or take its child().",
+        ))
     }
 
     fn __repr__(&self) -> String {

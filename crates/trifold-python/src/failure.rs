@@ -5,7 +5,7 @@ use std::error::Error;
 use pyo3::prelude::*;
 use trifold_runtime::EngineError;
 
-use crate::Package;
+use crate::package::Package;
 
 /// An error that becomes an exception: which class of the package's `_errors` module, what happened,
 /// and what to do.

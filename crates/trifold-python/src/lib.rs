@@ -4,20 +4,30 @@
 //! Python package around it (`python/`) has the API that users see. Here is what every engine needs:
 //!
 //! - [`Worker`]: the one thread that owns an engine's object, [`Job`]s for it, and waiting for them with
-//!   the GIL released, with Ctrl-C, a time limit and [`CancelToken`] heeded;
+//!   the GIL released, with Ctrl-C, a time limit and [`CancelToken`] heeded; a [`Stream`] is a job that is
+//!   taken step by step;
+//! - [`set_up`]: what an extension does when it is imported;
 //! - [`Failure`]: an error, on its way to an exception class of the Python package;
 //! - [`logging`]: the way of `tracing` events to Python's `logging`;
 //! - [`model_path`]: model names to files.
 
 mod cancel;
+mod end;
 mod failure;
+mod hub;
+mod job;
 pub mod logging;
 mod options;
 mod package;
+mod stream;
 mod worker;
 
 pub use cancel::CancelToken;
 pub use failure::{Failure, engine_failure};
+pub use hub::model_path;
+pub use job::{Job, Scope, Step};
 pub use options::{Options, argument, seconds};
-pub use package::{Package, check_interpreter, model_path};
-pub use worker::{Job, Limits, Scope, Step, Worker, shut_down};
+pub use package::set_up;
+pub use stream::Stream;
+pub use trifold_hub::ModelKind;
+pub use worker::{Limits, Worker, tell};

@@ -21,7 +21,7 @@ use tracing::{
     subscriber::Interest,
 };
 
-use crate::Package;
+use crate::package::Package;
 
 /// Events kept until somebody passes them on; the oldest go first.
 const MOST: usize = 1000;

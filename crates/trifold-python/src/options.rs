@@ -1,6 +1,6 @@
 //! Keyword options: a dictionary, read key by key.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::time::Duration;
 
 use pyo3::{
     conversion::FromPyObjectOwned,
@@ -10,9 +10,6 @@ use pyo3::{
 };
 
 use crate::{CancelToken, Failure, Limits};
-
-/// `GGML_MAX_N_THREADS`
-const MOST_THREADS: usize = 512;
 
 /// The keyword arguments of a call, on their way into an options struct of a safe crate.
 ///
@@ -140,26 +137,8 @@ impl<'py> Options<'py> {
         Ok(Limits {
             timeout: timeout.map(|value| seconds("timeout", value)).transpose()?,
             cancel: cancel.map(|token| token.get().0.clone()),
+            since: None,
         })
-    }
-
-    /// The option `threads`, 1 to 512: as many as the engines' own programs can start.
-    ///
-    /// # Errors
-    /// As [`Options::take`], and a [`Failure`] of the class `OptionError` for other numbers.
-    pub fn threads(&mut self) -> PyResult<Option<NonZeroUsize>> {
-        self.take::<usize>("threads")?
-            .map(|count| {
-                NonZeroUsize::new(count)
-                    .filter(|count| count.get() <= MOST_THREADS)
-                    .ok_or_else(|| {
-                        let message = format!(
-                            "Expected 1 to {MOST_THREADS} for option threads (found: {count})"
-                        );
-                        Failure::new("OptionError", message, None).into()
-                    })
-            })
-            .transpose()
     }
 
     /// Refuses options that were given and that nobody has asked for.

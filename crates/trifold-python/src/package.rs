@@ -1,9 +1,6 @@
 //! The Python package around an extension.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::OnceLock,
-};
+use std::sync::OnceLock;
 
 use pyo3::{
     exceptions::{PyImportError, PyRuntimeError},
@@ -11,26 +8,47 @@ use pyo3::{
     prelude::*,
 };
 
-use crate::{Failure, logging};
+use crate::{CancelToken, end, logging};
+
+/// Sets up the extension module of a package: where its exceptions and its logger are, that its engine is
+/// stopped before the interpreter ends, and its version.
+///
+/// # Errors
+/// `ImportError` in a sub-interpreter.
+pub fn set_up(
+    module: &Bound<'_, PyModule>,
+    package: &'static str,
+    version: &'static str,
+) -> PyResult<()> {
+    let py = module.py();
+    check_interpreter(py)?;
+    // Imported again after its removal from `sys.modules`: the same package.
+    let _ = PACKAGE.set(Package { name: package });
+    logging::install();
+    py.import("atexit")?
+        .call_method1("register", (wrap_pyfunction!(shut_down, module)?,))?;
+    // The class is the same in every extension; a user finds it in the package.
+    py.get_type::<CancelToken>()
+        .setattr("__module__", package)?;
+    module.add("__version__", version)
+}
+
+/// Stops every running call: no engine may compute while the process takes itself apart.
+#[pyfunction]
+fn shut_down(py: Python<'_>) {
+    end::shut_down(py);
+}
 
 /// The Python package that this extension belongs to.
 #[derive(Clone, Copy, Debug)]
-pub struct Package {
+pub(crate) struct Package {
     /// Its import name, such as `trifold_llama`; also the name of its logger.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
 }
 
 static PACKAGE: OnceLock<Package> = OnceLock::new();
 
 impl Package {
-    /// Makes this the package of the extension, and its logger the place where events go. Called once,
-    /// when the extension is initialised.
-    pub fn install(self) {
-        // Imported again after its removal from `sys.modules`: the same package.
-        let _ = PACKAGE.set(self);
-        logging::install();
-    }
-
     pub(crate) fn current() -> PyResult<Self> {
         PACKAGE
             .get()
@@ -50,11 +68,8 @@ impl Package {
 
 /// Refuses sub-interpreters: the extension's classes and its logger are those of the main one. PyO3 leaves
 /// that to Python, which asks for it from 3.12 on, and only of interpreters with their own GIL.
-///
-/// # Errors
-/// `ImportError`.
 #[expect(unsafe_code, reason = "PyO3 has no safe function for it")]
-pub fn check_interpreter(_: Python<'_>) -> PyResult<()> {
+fn check_interpreter(_: Python<'_>) -> PyResult<()> {
     // SAFETY: this thread is attached to an interpreter, as `Python` shows; so there is a current one.
     let id = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
     if id == 0 {
@@ -63,31 +78,4 @@ pub fn check_interpreter(_: Python<'_>) -> PyResult<()> {
     Err(PyImportError::new_err(
         "This package cannot be imported in a sub-interpreter\nhint: Use threads or processes instead.",
     ))
-}
-
-/// The file of a model: of a path, or of a name such as `demo:story`.
-///
-/// The demo models are not inside the extensions, but in a package of their own, whose folder is
-/// `demo_models` if it is installed.
-///
-/// # Errors
-/// A [`Failure`] of the class `ModelNotFoundError`, `ModelError` or `OptionError`.
-pub fn model_path(name: &Path, demo_models: Option<&Path>) -> Result<PathBuf, Failure> {
-    let source =
-        trifold_hub::Source::parse(name.as_os_str()).map_err(|error| hub_failure(&error))?;
-    match demo_models {
-        Some(folder) => trifold_hub::resolve_demo_in(&source, folder),
-        None => trifold_hub::resolve(&source),
-    }
-    .map_err(|error| hub_failure(&error))
-}
-
-fn hub_failure(error: &trifold_hub::HubError) -> Failure {
-    use trifold_hub::HubError as E;
-    let class = match error {
-        E::NotFound { .. } | E::BrokenLink { .. } => "ModelNotFoundError",
-        E::EmptyName | E::UnknownDemo { .. } | E::HuggingFaceName { .. } => "OptionError",
-        _ => "ModelError",
-    };
-    Failure::of(class, error, error.hint())
 }

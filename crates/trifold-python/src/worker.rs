@@ -3,42 +3,21 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+        mpsc::{self, Sender},
     },
-    thread::{self, ThreadId},
+    thread,
     time::{Duration, Instant},
 };
 
 use pyo3::prelude::*;
 use trifold_runtime::CancelToken;
 
-use crate::{Failure, logging};
-
-/// How often a waiting thread looks for Ctrl-C.
-const POLL: Duration = Duration::from_millis(20);
-
-/// How long the interpreter's end waits for an engine that was told to stop.
-const LAST_WAIT: Duration = Duration::from_secs(10);
-
-/// How long it waits for callbacks of calls that were stopped.
-const LAST_CALLBACK: Duration = Duration::from_secs(1);
-
-/// The thread that has begun to end the interpreter.
-static ENDED_BY: OnceLock<ThreadId> = OnceLock::new();
-
-/// How many waiting threads run Python code at the moment.
-static IN_PYTHON: AtomicUsize = AtomicUsize::new(0);
+use crate::{Failure, Job, Scope, end};
 
 /// For deep recursion in parsers of the engines; only what is used takes memory.
 const STACK: usize = 16 << 20;
-
-/// Every worker, for the interpreter's end.
-static WORKERS: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
-
-/// The interpreter's end has begun: nothing is started any more.
-static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// What ends a call early.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +26,34 @@ pub struct Limits {
     pub timeout: Option<Duration>,
     /// The caller's own token.
     pub cancel: Option<CancelToken>,
+    /// When the call began, if that was before it is submitted.
+    pub since: Option<Instant>,
+}
+
+impl Limits {
+    /// The time that is left, if it is limited, to what comes before a job.
+    ///
+    /// # Errors
+    /// `TimedOutError` or `CancelledError` if the call is to end.
+    pub(crate) fn check(&self) -> Result<Option<Duration>, Failure> {
+        if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
+            return Err(cancelled());
+        }
+        let Some(timeout) = self.timeout else {
+            return Ok(None);
+        };
+        let spent = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+        match timeout.checked_sub(spent) {
+            Some(left) if !left.is_zero() => Ok(Some(left)),
+            _ => Err(timed_out(timeout)),
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<(Instant, Duration)> {
+        let since = self.since.unwrap_or_else(Instant::now);
+        let timeout = self.timeout?;
+        Some((since.checked_add(timeout)?, timeout))
+    }
 }
 
 /// One thread with one object of an engine. Calls queue up; each is a [`Job`].
@@ -63,7 +70,8 @@ struct Task<S> {
     run: Box<dyn FnOnce(&mut S) + Send>,
 }
 
-struct Shared {
+/// What a [`Worker`], its thread and its jobs share.
+pub(crate) struct Shared {
     /// What it is, for messages.
     what: &'static str,
     process: u32,
@@ -78,51 +86,20 @@ struct Shared {
     end: Condvar,
 }
 
-/// What the code of a call sees of its caller.
-pub struct Scope<E> {
-    /// Cancelled when the call should stop, for whatever reason.
-    pub cancel: CancelToken,
-    /// Its turn has come.
-    started: Arc<AtomicBool>,
-    shared: Arc<Shared>,
-    emit: Box<dyn Fn(E) + Send + Sync>,
-}
-
-impl<E> Scope<E> {
-    /// Whether its object was closed meanwhile.
-    pub fn is_closed(&self) -> bool {
-        self.shared.closed.load(Ordering::SeqCst)
-    }
-
-    /// What a call that was stopped should say: that its object was closed, or that its token was
-    /// cancelled.
-    pub fn stopped(&self) -> Failure {
-        if self.is_closed() {
-            self.shared.closed_error()
-        } else {
-            cancelled()
-        }
-    }
-
-    /// Tells the caller. It never waits, and may be called from any thread.
-    pub fn emit(&self, event: E) {
-        (self.emit)(event);
-    }
-}
-
 impl<S: 'static> Worker<S> {
-    /// Starts the thread, makes the object there, and waits for it as [`Job::wait`] does.
+    /// Starts the thread, makes the object there, and waits for it as [`Job::wait`] does. What `make` gives
+    /// besides, such as facts about the object, is for the caller.
     ///
     /// # Errors
     /// The failure of `make`, or what ended the waiting; `ClosedError` at the interpreter's end.
-    pub fn start<E: Send + 'static>(
+    pub fn start<E: Send + 'static, F: Send + 'static>(
         py: Python<'_>,
         what: &'static str,
         limits: &Limits,
-        make: impl FnOnce(&Scope<E>) -> Result<S, Failure> + Send + 'static,
+        make: impl FnOnce(&Scope<E>) -> Result<(S, F), Failure> + Send + 'static,
         on_event: impl FnMut(Python<'_>, E) -> PyResult<()>,
-    ) -> PyResult<Self> {
-        if ENDING.load(Ordering::SeqCst) {
+    ) -> PyResult<(Self, F)> {
+        if end::has_begun() {
             return Err(ending().into());
         }
         let shared = Arc::new(Shared {
@@ -154,15 +131,15 @@ impl<S: 'static> Worker<S> {
                 finished(&scope, made)
             });
             match made {
-                Ok(mut state) => {
-                    done(Ok(()));
+                Ok((mut state, facts)) => {
+                    done(Ok(facts));
                     while let Ok(task) = queue.recv() {
                         if worker.closed.load(Ordering::Relaxed) {
                             break;
                         }
                         worker.run(&task.cancel, || (task.run)(&mut state));
                     }
-                    if ENDING.load(Ordering::SeqCst) && !worker.leaving.load(Ordering::SeqCst) {
+                    if end::has_begun() && !worker.leaving.load(Ordering::SeqCst) {
                         // Nobody waits for this thread, and the engine is being taken apart.
                         std::mem::forget(state);
                     }
@@ -170,27 +147,17 @@ impl<S: 'static> Worker<S> {
                 Err(failure) => done(Err(failure)),
             }
         };
-        std::thread::Builder::new()
-            .name(what.replace(' ', "-"))
-            .stack_size(STACK)
-            .spawn(life)
-            .map_err(|error| {
-                let hint = "Close other models, or allow the process more threads.".to_owned();
-                Failure::of("EngineError", &error, Some(hint))
-            })?;
-        let mut workers = lock(&WORKERS);
-        workers.retain(|other| other.strong_count() > 0);
-        workers.push(Arc::downgrade(&shared));
-        drop(workers);
+        spawn(what, life)?;
+        end::watch(&shared);
         let worker = Self {
             shared,
             tasks: Mutex::new(Some(tasks)),
         };
-        job.wait(py, on_event)?;
+        let facts = job.wait(py, on_event)?;
         // Also when it was asked for at the last moment, such as by `on_event`.
         match &limits.cancel {
             Some(token) if token.is_cancelled() => Err(cancelled().into()),
-            _ => Ok(worker),
+            _ => Ok((worker, facts)),
         }
     }
 
@@ -258,9 +225,30 @@ impl<S: 'static> Worker<S> {
         }))
     }
 
+    /// As [`Worker::beside`], for a call that may be long: on a thread of its own, waited for as
+    /// [`Job::wait`] does. Nothing can stop it; after Ctrl-C it is left alone.
+    ///
+    /// # Errors
+    /// As [`Worker::check`], the call's own failure, and what ended the waiting.
+    pub fn beside_for_long<R: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce() -> Result<R, Failure> + Send + 'static,
+    ) -> PyResult<R> {
+        self.check()?;
+        let (job, scope, done) = Job::<(), R>::new(py, &self.shared, &Limits::default())?;
+        scope.started.store(true, Ordering::Relaxed);
+        let counted = Beside::new(&self.shared);
+        spawn(self.shared.what, move || {
+            done(caught(call));
+            drop(counted);
+        })?;
+        job.wait(py, |_, ()| Ok(()))
+    }
+
     /// Whether [`Worker::close`] was called.
     pub fn is_closed(&self) -> bool {
-        self.shared.closed.load(Ordering::Relaxed)
+        self.shared.is_closed()
     }
 
     /// Stops the running call, refuses those that wait (both get `ClosedError`), and frees the object. It
@@ -287,55 +275,15 @@ impl<S: 'static> Drop for Worker<S> {
     }
 }
 
-/// Stops every worker, for the interpreter's end: no engine may compute while the process takes itself
-/// apart. From then on no object can be made or called.
-pub fn shut_down(py: Python<'_>) {
-    ENDING.store(true, Ordering::SeqCst);
-    // Set by who holds the GIL: whoever holds it next sees this.
-    ENDED_BY.get_or_init(|| thread::current().id());
-    let workers: Vec<_> = lock(&WORKERS).iter().filter_map(Weak::upgrade).collect();
-    let ours: Vec<_> = workers.iter().filter(|worker| worker.is_ours()).collect();
-    for worker in &ours {
-        worker.stop();
-    }
-    py.detach(|| {
-        let until = Instant::now() + LAST_WAIT;
-        for worker in ours {
-            worker.wait_for_rest(until);
-        }
-        let until = Instant::now() + LAST_CALLBACK;
-        while IN_PYTHON.load(Ordering::SeqCst) > 0 && Instant::now() < until {
-            thread::sleep(Duration::from_millis(1));
-        }
-    });
-}
-
-/// As long as it lives, the interpreter's end waits for this thread.
-///
-/// Python before 3.14 ends a daemon thread that runs into the interpreter's end by unwinding its stack,
-/// which kills the process where there are frames of Rust, such as those below a callback.
-struct InPython;
-
-impl InPython {
-    /// When the end has begun, this does not return: the thread has nothing to do any more.
-    fn enter(py: Python<'_>) -> Self {
-        let ending = ENDED_BY.get();
-        if ending.is_some_and(|thread| *thread != thread::current().id()) {
-            py.detach(|| {
-                loop {
-                    thread::park();
-                }
-            });
-        }
-        IN_PYTHON.fetch_add(1, Ordering::SeqCst);
-        Self
-    }
-}
-
-impl Drop for InPython {
-    fn drop(&mut self) {
-        IN_PYTHON.fetch_sub(1, Ordering::SeqCst);
-    }
+fn spawn(what: &str, life: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let thread = thread::Builder::new()
+        .name(what.replace(' ', "-"))
+        .stack_size(STACK)
+        .spawn(life);
+    thread.map(drop).map_err(|error| {
+        let hint = "Close other models, or allow the process more threads.".to_owned();
+        Failure::of("EngineError", &error, Some(hint))
+    })
 }
 
 /// Counts a call beside the worker while it runs.
@@ -355,11 +303,15 @@ impl Drop for Beside {
 }
 
 impl Shared {
-    fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         self.process == std::process::id()
     }
 
-    fn fork_error(&self) -> Failure {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn fork_error(&self) -> Failure {
         let what = self.what;
         let hint =
             "Load it in the child, or start processes by the method 'spawn' or 'forkserver'.";
@@ -370,8 +322,8 @@ impl Shared {
         )
     }
 
-    fn closed_error(&self) -> Failure {
-        if ENDING.load(Ordering::SeqCst) {
+    pub(crate) fn closed_error(&self) -> Failure {
+        if end::has_begun() {
             return ending();
         }
         let what = self.what;
@@ -394,7 +346,7 @@ impl Shared {
         result
     }
 
-    fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.closed.store(true, Ordering::SeqCst);
         if let Some(cancel) = &*lock(&self.running) {
             cancel.cancel();
@@ -403,7 +355,7 @@ impl Shared {
 
     /// Until no call runs, and the object is freed if that was begun. The thread itself may go on waiting
     /// for calls, which find it closed.
-    fn wait_for_rest(&self, until: Instant) {
+    pub(crate) fn wait_for_rest(&self, until: Instant) {
         let time = || until.saturating_duration_since(Instant::now());
         drop(
             self.rest
@@ -436,186 +388,23 @@ impl Drop for End {
     }
 }
 
-/// A call that was put into the queue, and its caller's end of the channel.
-///
-/// Dropped before its end, it stops the call.
-pub struct Job<E, R> {
-    shared: Arc<Shared>,
-    /// Taken only when this is dropped.
-    messages: Option<Receiver<Message<E, R>>>,
-    cancel: CancelToken,
-    started: Arc<AtomicBool>,
-    deadline: Option<(Instant, Duration)>,
-    /// Why the call was stopped: raised when it has come to rest.
-    failure: Option<PyErr>,
+/// Tells a callback of Python's how far a call is, if there is one.
+pub fn tell<'py, T: IntoPyObject<'py>>(
+    call: Option<&Bound<'py, PyAny>>,
+) -> impl FnMut(Python<'_>, T) -> PyResult<()> {
+    move |_, event| call.map_or(Ok(()), |call| call.call1((event,)).map(drop))
 }
 
-enum Message<E, R> {
-    Event(E),
-    Done(Result<R, Failure>),
-}
-
-/// What [`Job::step`] brings.
-pub enum Step<E, R> {
-    /// The call has something to say, and goes on.
-    Event(E),
-    /// The call has ended.
-    Done(R),
-}
-
-impl<E: Send + 'static, R: Send + 'static> Job<E, R> {
-    #[expect(clippy::type_complexity, reason = "the two ends of one channel")]
-    fn new(
-        py: Python<'_>,
-        shared: &Arc<Shared>,
-        limits: &Limits,
-    ) -> PyResult<(Self, Scope<E>, Box<dyn FnOnce(Result<R, Failure>) + Send>)> {
-        logging::refresh(py)?;
-        let (sender, messages) = mpsc::channel();
-        let cancel = match &limits.cancel {
-            Some(token) => token.child(),
-            None => CancelToken::new(),
-        };
-        let started = Arc::new(AtomicBool::new(false));
-        let job = Self {
-            shared: shared.clone(),
-            messages: Some(messages),
-            cancel: cancel.clone(),
-            started: started.clone(),
-            deadline: limits
-                .timeout
-                .and_then(|timeout| Instant::now().checked_add(timeout).map(|at| (at, timeout))),
-            failure: None,
-        };
-        let done = {
-            let sender = sender.clone();
-            // The caller may have gone, here and below.
-            Box::new(move |result| drop(sender.send(Message::Done(result))))
-        };
-        let scope = Scope {
-            cancel,
-            started,
-            shared: shared.clone(),
-            emit: Box::new(move |event| drop(sender.send(Message::Event(event)))),
-        };
-        Ok((job, scope, done))
-    }
-
-    /// Waits for the result; `on_event` is called in between, on this thread. The GIL is released while
-    /// there is nothing to do.
-    ///
-    /// If `on_event` raises, Ctrl-C is pressed or time is up, the call is stopped, and that is raised
-    /// when it has come to rest; the object can be used again.
-    ///
-    /// # Errors
-    /// As said, and the call's own failure.
-    pub fn wait(
-        mut self,
-        py: Python<'_>,
-        mut on_event: impl FnMut(Python<'_>, E) -> PyResult<()>,
-    ) -> PyResult<R> {
-        loop {
-            match self.step(py)? {
-                Step::Done(result) => return Ok(result),
-                Step::Event(event) => {
-                    let _in_python = InPython::enter(py);
-                    if let Err(error) = on_event(py, event) {
-                        self.fail(error);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Waits for the next event, or the end. Not to be called again after the end or an error.
-    ///
-    /// # Errors
-    /// As [`Job::wait`].
-    pub fn step(&mut self, py: Python<'_>) -> PyResult<Step<E, R>> {
-        if !self.shared.is_ours() {
-            return Err(self.shared.fork_error().into());
-        }
-        loop {
-            let in_python = InPython::enter(py);
-            self.look_around(py);
-            if !self.started.load(Ordering::Relaxed)
-                && let Some(failure) = self.failure.take()
-            {
-                // Its turn has not come; when it does, it sees that it is cancelled.
-                return Err(failure);
-            }
-            let Some(messages) = &mut self.messages else {
-                return Err(self.shared.closed_error().into());
-            };
-            drop(in_python);
-            let message = py.detach(move || messages.recv_timeout(POLL));
-            let _in_python = InPython::enter(py);
-            match message {
-                Ok(Message::Event(event)) if self.failure.is_none() => {
-                    return Ok(Step::Event(event));
-                }
-                Ok(Message::Event(_)) | Err(RecvTimeoutError::Timeout) => {}
-                Ok(Message::Done(result)) => {
-                    logging::drain(py)?;
-                    return match self.failure.take() {
-                        Some(failure) => Err(failure),
-                        None => Ok(Step::Done(result?)),
-                    };
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    let closed = || self.shared.closed_error().into();
-                    return Err(self.failure.take().unwrap_or_else(closed));
-                }
-            }
-        }
-    }
-
-    /// The token that stops this call alone.
-    pub fn stopper(&self) -> CancelToken {
-        self.cancel.clone()
-    }
-
-    fn fail(&mut self, error: PyErr) {
-        self.cancel.cancel();
-        // The first one is the reason.
-        self.failure.get_or_insert(error);
-    }
-
-    /// Log records, Ctrl-C, the time limit.
-    fn look_around(&mut self, py: Python<'_>) {
-        if self.failure.is_some() {
-            return;
-        }
-        if let Err(error) = py.check_signals().and_then(|()| logging::drain(py)) {
-            self.fail(error);
-        } else if let Some((at, timeout)) = self.deadline
-            && Instant::now() >= at
-        {
-            let message = format!(
-                "Stopped after {} s, as the option timeout says",
-                timeout.as_secs_f64()
-            );
-            self.fail(Failure::new("TimedOutError", message, None).into());
-        } else if !self.started.load(Ordering::Relaxed) && self.cancel.is_cancelled() {
-            // Nothing to wait for.
-            self.fail(cancelled().into());
-        }
-    }
-}
-
-impl<E, R> Drop for Job<E, R> {
-    fn drop(&mut self) {
-        if self.shared.is_ours() {
-            self.cancel.cancel();
-        } else {
-            // The sending thread is not here; what it was at when the process was forked nobody knows.
-            std::mem::forget(self.messages.take());
-        }
-    }
-}
-
-fn cancelled() -> Failure {
+pub(crate) fn cancelled() -> Failure {
     Failure::new("CancelledError", "The call was cancelled", None)
+}
+
+pub(crate) fn timed_out(timeout: Duration) -> Failure {
+    let message = format!(
+        "Stopped after {} s, as the option timeout says",
+        timeout.as_secs_f64()
+    );
+    Failure::new("TimedOutError", message, None)
 }
 
 fn ending() -> Failure {
@@ -646,6 +435,6 @@ fn caught<R>(call: impl FnOnce() -> Result<R, Failure>) -> Result<R, Failure> {
     })
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

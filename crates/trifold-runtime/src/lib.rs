@@ -1,7 +1,7 @@
 //! What every sealed engine needs around it, in one place:
 //!
 //! - [`Engine`] and [`guarded!`](guarded): calls into C++ that cannot end the process, made only
-//!   after a look at the CPU;
+//!   after a look at the CPU; [`sealed_engine!`](sealed_engine) is the rest of a `-sys` crate;
 //! - [`log`]: what an engine says goes to `tracing`, and can be kept for an error message;
 //! - [`cpu`]: which instructions the kernels need, and whether this CPU has them;
 //! - [`process`]: what an engine could change for the rest of the process, and whether it did;
@@ -19,6 +19,7 @@ pub mod guard;
 pub mod install;
 pub mod log;
 pub mod process;
+mod sealed;
 pub mod threads;
 
 pub use cancel::CancelToken;

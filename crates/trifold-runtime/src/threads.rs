@@ -10,6 +10,9 @@ use std::{
     sync::{Mutex, OnceLock, PoisonError},
 };
 
+/// As many threads as one call can ask for: ggml's own limit, `GGML_MAX_N_THREADS`.
+pub const MAX: usize = 512;
+
 /// Threads in use by running calls.
 static IN_USE: Mutex<usize> = Mutex::new(0);
 

@@ -8,14 +8,15 @@
 //! Use the `trifold-whisper` crate for a safe API.
 #![allow(unsafe_code)] // bindings
 
-use std::ffi::c_char;
+use std::ffi::c_void;
 
 pub use trifold_runtime::EngineError;
-use trifold_runtime::{Engine, guard::LogFn};
+use trifold_runtime::guard::LogFn;
 
 #[allow(warnings, clippy::all, clippy::pedantic)] // generated from C headers
 #[rustfmt::skip] // as bindgen writes it
 mod bindings;
+mod cancel;
 #[allow(unused_imports, clippy::wildcard_imports)] // generated for whatever the bindings name
 #[rustfmt::skip]
 mod guarded;
@@ -24,43 +25,21 @@ mod guarded;
 pub mod raw {
     pub use super::bindings::*;
 }
+pub use cancel::cancellable;
 pub use guarded::*;
 
-/// whisper.cpp: entered only after a look at the CPU.
-pub static ENGINE: Engine = Engine::new(
+/// The signature of the shim's `cancelled_fn`.
+type CancelledFn = extern "C" fn(*mut c_void) -> bool;
+
+trifold_runtime::sealed_engine! {
     "whisper.cpp",
-    env!("TRIFOLD_CPU_LEVEL"),
-    env!("TRIFOLD_CPU_FEATURES"),
-    start,
-);
-
-/// How many symbols the sealed object defines: the API and its guarded forms. The build has read the
-/// object back and found these and no other.
-pub const SEALED_SYMBOLS: &str = env!("TRIFOLD_SEALED_SYMBOLS");
-
-/// `aligned` or `pinned`: which ggml the engine was compiled against.
-pub const GGML_MODE: &str = env!("TRIFOLD_MODE");
-
-fn start() {
-    unsafe extern "C" {
-        fn trifold_whisper_start(log: LogFn);
-    }
-    // SAFETY: a function of the sealed object, with this signature; it keeps the pointer, which is
-    // to a function and so lives forever.
-    unsafe { trifold_whisper_start(on_log) }
-}
-
-/// The address of the process's C++ terminate handler: ggml would install its own, the seal keeps it
-/// from doing so. For [`trifold_runtime::process::Snapshot`].
-pub fn terminate_handler() -> usize {
-    unsafe extern "C" {
-        fn trifold_whisper_terminate_handler() -> usize;
-    }
-    // SAFETY: a function of the sealed object that reads a global and returns a pointer.
-    unsafe { trifold_whisper_terminate_handler() }
-}
-
-unsafe extern "C" fn on_log(level: i32, text: *const c_char, length: usize) {
-    // SAFETY: the shim passes a text and its length.
-    unsafe { trifold_runtime::guard::receive_log("whisper.cpp", level, text, length) }
+    start: |log| {
+        unsafe extern "C" {
+            fn trifold_whisper_start(log: LogFn, cancelled: CancelledFn);
+        }
+        // SAFETY: a function of the sealed object, with this signature; it keeps the pointers, which are
+        // to functions and so live forever.
+        unsafe { trifold_whisper_start(log, cancel::is_cancelled) }
+    },
+    terminate_handler: trifold_whisper_terminate_handler,
 }

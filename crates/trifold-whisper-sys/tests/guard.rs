@@ -6,6 +6,7 @@ use std::ffi::CString;
 use std::process::Command;
 use std::ptr;
 
+use trifold_runtime::CancelToken;
 use trifold_whisper_sys::{self as sys, EngineError, raw};
 
 const MODEL: &str = concat!(
@@ -65,6 +66,23 @@ impl Session {
         }
     }
 
+    /// Makes a spectrogram; what the model makes of the 30 s from 10 s on.
+    fn logits_of(&self, spectrogram: Spectrogram, samples: &[f32], threads: i32) -> Vec<f32> {
+        let count = i32::try_from(samples.len()).unwrap();
+        // SAFETY: as in `logits`.
+        unsafe {
+            let start = sys::whisper_token_sot(self.context).unwrap();
+            let code = spectrogram(self.context, self.state, samples.as_ptr(), count, threads);
+            assert_eq!(code, 0);
+            let code = sys::whisper_encode_with_state(self.context, self.state, 1000, 1);
+            assert_eq!(code.unwrap(), 0);
+            assert_eq!(self.decode(start).unwrap(), 0);
+            let logits = sys::whisper_get_logits_from_state(self.state).unwrap();
+            let count = sys::whisper_n_vocab(self.context).unwrap();
+            std::slice::from_raw_parts(logits, usize::try_from(count).unwrap()).to_vec()
+        }
+    }
+
     /// One thread: what fails, fails on this one.
     fn decode(&self, token: i32) -> Result<i32, EngineError> {
         // SAFETY: context and state are alive, and there is one token.
@@ -80,6 +98,34 @@ impl Session {
             sys::whisper_set_mel_with_state(self.context, self.state, ptr::null(), frames, 80)
         }
     }
+}
+
+/// As `whisper_pcm_to_mel_with_state`.
+type Spectrogram =
+    unsafe fn(*mut raw::whisper_context, *mut raw::whisper_state, *const f32, i32, i32) -> i32;
+
+/// As the engine makes it by itself.
+unsafe fn whole(
+    context: *mut raw::whisper_context,
+    state: *mut raw::whisper_state,
+    samples: *const f32,
+    count: i32,
+    threads: i32,
+) -> i32 {
+    // SAFETY: the caller's promise.
+    unsafe { raw::whisper_pcm_to_mel_with_state(context, state, samples, count, threads) }
+}
+
+/// In shares, so that it can be stopped.
+unsafe fn in_shares(
+    context: *mut raw::whisper_context,
+    state: *mut raw::whisper_state,
+    samples: *const f32,
+    count: i32,
+    threads: i32,
+) -> i32 {
+    // SAFETY: the caller's promise.
+    unsafe { sys::whisper_pcm_to_mel_with_state(context, state, samples, count, threads) }.unwrap()
 }
 
 impl Drop for Session {
@@ -225,4 +271,51 @@ fn an_unreadable_model_is_null_and_said() {
         said.iter().any(|line| line.contains("/no/such/model.bin")),
         "{said:?}"
     );
+}
+
+#[test]
+fn a_spectrogram_in_shares_is_the_same() {
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let samples: Vec<f32> = (0..47 * 16_000 + 123)
+        .map(|i| (i as f32 * 0.03).sin() * (i as f32 * 0.000_21).cos())
+        .collect();
+    let session = Session::new();
+    let expected = session.logits_of(whole, &samples, 1);
+    assert!(expected.iter().all(|logit| logit.is_finite()));
+    for threads in [1, 2, 3, 16] {
+        assert_eq!(session.logits_of(whole, &samples, threads), expected);
+        assert_eq!(session.logits_of(in_shares, &samples, threads), expected);
+    }
+    // Other audio makes a difference.
+    assert_ne!(session.logits_of(in_shares, &samples[1..], 2), expected);
+}
+
+#[test]
+fn what_is_cancelled_fails_and_can_be_used_again() {
+    let session = Session::new();
+    let before = session.logits();
+    let samples = vec![0.5_f32; 60 * 16_000];
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    // SAFETY: context and state are alive, and there are as many samples as said.
+    unsafe {
+        let token = sys::whisper_token_sot(session.context).unwrap();
+        let (context, state) = (session.context, session.state);
+        sys::cancellable(Some(&cancel), || {
+            for threads in [1, 2] {
+                let samples = (samples.as_ptr(), 60 * 16_000);
+                let mel = sys::whisper_pcm_to_mel_with_state(
+                    context, state, samples.0, samples.1, threads,
+                );
+                assert_ne!(mel.unwrap(), 0);
+                let encoded = sys::whisper_encode_with_state(context, state, 0, threads);
+                assert_ne!(encoded.unwrap(), 0);
+                assert_ne!(session.decode(token).unwrap(), 0);
+            }
+            // Another token, or none, counts for calls inside.
+            let logits = sys::cancellable(Some(&CancelToken::new()), || session.logits());
+            assert_eq!(logits, before);
+        });
+    }
+    assert_eq!(session.logits(), before);
 }

@@ -12,7 +12,7 @@ mod source;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::io::Read;
 use std::panic::resume_unwind;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::{Arc, OnceLock};
 
 use trifold_whisper_sys::{self as sys, EngineError, raw};
@@ -145,26 +145,29 @@ impl State {
         self.broken
     }
 
-    /// Transcribes; gives the segments, or the engine's error code. `samples` must be more than 200.
+    /// Transcribes; gives the segments, or the engine's error code, which it also gives when it is
+    /// [`sys::cancellable`] and was cancelled. `samples` must be more than 200.
     pub(crate) fn full(
         &mut self,
         settings: &Settings,
         samples: &[f32],
         observer: &mut dyn Observer,
     ) -> Result<Result<Vec<RawSegment>, i32>, EngineError> {
-        assert!(!self.broken && samples.len() > MIN_SAMPLES);
+        let code = self.spectrogram(samples, settings.threads)?;
+        if code != 0 {
+            return Ok(Err(code));
+        }
         let context = Arc::clone(&self.context);
         let trace = Trace::new(context.time_zero_token()?);
         let state = self.pointer.as_ptr();
         let mut bridge = ObserverBridge::new(observer, &context, state, settings.threads, &trace);
         let params = settings.params(&mut bridge)?;
-        let count = c_int::try_from(samples.len()).unwrap_or(c_int::MAX);
-        // SAFETY: context and state are alive, and the state is ours alone; `samples` has `count`
-        // elements, enough for the 201 that the engine reads without looking; what `params` points to
-        // outlives the call: the settings, the trace, and the bridge, which only the callbacks touch
-        // meanwhile, one at a time, on this thread.
+        // SAFETY: context and state are alive, and the state is ours alone; without samples the engine
+        // goes on from the spectrogram that it has; what `params` points to outlives the call: the
+        // settings, the trace, and the bridge, which only the callbacks touch meanwhile, one at a time, on
+        // this thread.
         let result = self.call(|context, state| unsafe {
-            sys::whisper_full_with_state(context, state, params, samples.as_ptr(), count)
+            sys::whisper_full_with_state(context, state, params, ptr::null(), 0)
         });
         if let Ok(STATE_FREED) = result {
             self.broken = true;
@@ -182,6 +185,19 @@ impl State {
         }
     }
 
+    /// Makes the spectrogram of more than 200 samples; gives the engine's error code.
+    ///
+    /// Where the engine makes it by itself, it cannot be stopped.
+    fn spectrogram(&mut self, samples: &[f32], threads: i32) -> Result<c_int, EngineError> {
+        assert!(!self.broken && samples.len() > MIN_SAMPLES);
+        let count = c_int::try_from(samples.len()).unwrap_or(c_int::MAX);
+        // SAFETY: context and state are alive, and the state is ours alone; `samples` has `count`
+        // elements, enough for the 201 that the engine reads without looking.
+        self.call(|context, state| unsafe {
+            sys::whisper_pcm_to_mel_with_state(context, state, samples.as_ptr(), count, threads)
+        })
+    }
+
     /// What the model makes of the first 30 s, given only the token that begins every transcript:
     /// one logit for each of the `n_vocab` tokens. Nothing if the engine refused.
     pub(crate) fn first_logits(
@@ -190,18 +206,11 @@ impl State {
         threads: i32,
         n_vocab: usize,
     ) -> Result<Option<&[f32]>, EngineError> {
-        assert!(!self.broken && samples.len() > MIN_SAMPLES);
-        let count = c_int::try_from(samples.len()).unwrap_or(c_int::MAX);
         let start = self.context.start_token()?;
-        // SAFETY: context and state are alive, and the state is ours alone; `samples` has `count`
-        // elements, enough for the 201 that the engine reads without looking.
-        let mel = self.call(|context, state| unsafe {
-            sys::whisper_pcm_to_mel_with_state(context, state, samples.as_ptr(), count, threads)
-        })?;
-        if mel != 0 {
+        if self.spectrogram(samples, threads)? != 0 {
             return Ok(None);
         }
-        // SAFETY: as above.
+        // SAFETY: context and state are alive, and the state is ours alone.
         let encoded = self.call(|context, state| unsafe {
             sys::whisper_encode_with_state(context, state, 0, threads)
         })?;

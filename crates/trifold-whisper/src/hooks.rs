@@ -62,13 +62,17 @@ impl<'a> Hooks<'a> {
         self
     }
 
-    /// Ends the call with [`WhisperError::Cancelled`](crate::WhisperError::Cancelled) soon after the token is cancelled: between two runs
-    /// of the encoder or decoder, of which the longest (the encoder) takes as long as it takes to
-    /// transcribe some seconds. What was found until then went to [`Hooks::on_segment`].
+    /// Ends the call with [`WhisperError::Cancelled`](crate::WhisperError::Cancelled) soon after the token is cancelled: between two
+    /// operations on tensors, which take some ms each (with the largest models, and few threads, some
+    /// 100 ms). What was found until then went to [`Hooks::on_segment`].
     #[must_use]
     pub fn cancelled_by(mut self, token: &CancelToken) -> Self {
         self.cancel = Some(token.clone());
         self
+    }
+
+    pub(crate) fn token(&self) -> Option<&CancelToken> {
+        self.cancel.as_ref()
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {

@@ -3,6 +3,8 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use trifold_runtime::threads;
+
 use crate::{ModelInfo, WhisperError, audio};
 
 /// How to transcribe. Every field has a default; name those that differ:
@@ -203,8 +205,13 @@ impl Options {
             }
         };
         in_range("decoding.best_of", best_of, 1..=8, "1 to 8")?;
-        if let Some(threads) = self.threads {
-            in_range("threads", threads, 1..=512, "1 to 512")?;
+        if let Some(count) = self.threads {
+            in_range(
+                "threads",
+                count,
+                1..=threads::MAX,
+                format!("1 to {}", threads::MAX),
+            )?;
         }
         if self.max_segment_chars == Some(0) {
             return Err(invalid("max_segment_chars", 0, "at least 1"));
@@ -270,7 +277,7 @@ fn in_range<T: PartialOrd + Display>(
     option: &'static str,
     value: T,
     range: RangeInclusive<T>,
-    expected: &'static str,
+    expected: impl Into<String>,
 ) -> Result<(), WhisperError> {
     // No range contains NaN.
     if range.contains(&value) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use trifold_runtime::log;
 use trifold_runtime::threads::{self, Lease};
+use trifold_whisper_sys as sys;
 
 use crate::ffi::{self, Observer as _, RawSegment, Settings, State};
 use crate::hooks::Watch;
@@ -182,6 +183,20 @@ impl Transcriber {
         samples: &[f32],
         threads: Option<usize>,
     ) -> Result<Vec<SpokenLanguage>, WhisperError> {
+        self.detect_language_with(samples, threads, &Hooks::new())
+    }
+
+    /// As [`Transcriber::detect_language`], until [`Hooks::cancelled_by`] ends it; there is no progress to
+    /// report.
+    ///
+    /// # Errors
+    /// Also [`WhisperError::Cancelled`].
+    pub fn detect_language_with(
+        &mut self,
+        samples: &[f32],
+        threads: Option<usize>,
+        hooks: &Hooks,
+    ) -> Result<Vec<SpokenLanguage>, WhisperError> {
         self.check_usable()?;
         check_samples(samples)?;
         let options = Options {
@@ -190,7 +205,7 @@ impl Transcriber {
         };
         options.check(self.model.info())?;
         let lease = threads::lease(options.explicit_threads());
-        self.detect(&filled_up(samples), &lease)
+        self.detect(&filled_up(samples), hooks, &lease)
     }
 
     fn check_usable(&self) -> Result<(), WhisperError> {
@@ -233,8 +248,7 @@ impl Transcriber {
             Language::Given(wanted) => {
                 return Ok((spoken(self.model.language(wanted)?, None), None));
             }
-            Language::Detect if hooks.is_cancelled() => return Err(WhisperError::Cancelled),
-            Language::Detect => self.detect(samples, lease)?.into_iter().next(),
+            Language::Detect => self.detect(samples, hooks, lease)?.into_iter().next(),
         };
         // Every model knows a language; formats without are refused.
         let language =
@@ -246,9 +260,13 @@ impl Transcriber {
     fn detect(
         &mut self,
         samples: &[f32],
+        hooks: &Hooks,
         lease: &Lease,
     ) -> Result<Vec<SpokenLanguage>, WhisperError> {
         const WHAT: &str = "detect the language";
+        if hooks.is_cancelled() {
+            return Err(WhisperError::Cancelled);
+        }
         let languages = self.model.languages();
         if let (1, Some(only)) = (languages.len(), self.model.languages().next()) {
             return Ok(vec![spoken(only, Some(1.0))]);
@@ -261,10 +279,15 @@ impl Transcriber {
             .start_token()
             .map_err(WhisperError::engine(WHAT))?;
         let (logits, said) = log::keeping(|| {
-            self.state
-                .first_logits(&samples[..window], lease.count_i32(), n_vocab)
+            sys::cancellable(hooks.token(), || {
+                self.state
+                    .first_logits(&samples[..window], lease.count_i32(), n_vocab)
+            })
         });
         let Some(logits) = logits.map_err(WhisperError::engine(WHAT))? else {
+            if hooks.is_cancelled() {
+                return Err(WhisperError::Cancelled);
+            }
             return Err(WhisperError::EngineCode {
                 what: WHAT,
                 code: -1,
@@ -368,10 +391,16 @@ impl Transcriber {
         hooks: &mut Hooks,
     ) -> Result<Vec<RawSegment>, WhisperError> {
         const WHAT: &str = "transcribe";
+        let cancel = hooks.token().cloned();
         let mut watch = Watch::new(hooks, layout);
-        let (result, said) = log::keeping(|| self.state.full(settings, samples, &mut watch));
+        let (result, said) = log::keeping(|| {
+            sys::cancellable(cancel.as_ref(), || {
+                self.state.full(settings, samples, &mut watch)
+            })
+        });
         let result = result.map_err(WhisperError::engine(WHAT))?;
-        if watch.has_stopped() {
+        // Stopped between two runs of the model, or made to fail in the middle of one.
+        if watch.has_stopped() || (result.is_err() && watch.stop()) {
             return Err(WhisperError::Cancelled);
         }
         let segments = result.map_err(|code| WhisperError::EngineCode {

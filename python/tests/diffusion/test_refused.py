@@ -182,7 +182,9 @@ def test_parts_that_are_none(sd, tmp_path):
 
 
 def test_load_options():
-    with pytest.raises(OptionError, match="1 to 512 for option threads"):
+    with pytest.raises(OptionError, match=r"option threads: 513 \(expected 1 to 512\)"):
+        Diffusion("demo:picture", threads=513)
+    with pytest.raises(OptionError, match="option threads"):
         Diffusion("demo:picture", threads=0)
     with pytest.raises(ValueError, match="option threads"):
         Diffusion("demo:picture", threads=-1)

@@ -216,6 +216,7 @@ ACCEPTED = {
     "mirostat": (True, False, {}, {"tau": 0, "eta": 0}, {"tau": 100, "eta": 1}),
     "logit_bias": ({}, {5: -math.inf, 6: -1e300}, types.MappingProxyType({np.int32(5): np.float64(1)})),
     "grammar": ('root ::= "a"*',),
+    "response_format": ({"type": "text"}, {"type": "json_object"}),
     "seed": (0, 2**32 - 2),
     "logprobs": (0, 2048),
     "parse_special": (True, False),
@@ -274,6 +275,8 @@ REFUSED = [
     ("logit_bias", {5: math.inf}),
     ("logit_bias", {5: 1e300}),
     ("grammar", ""),
+    ("response_format", {}),
+    ("response_format", {"type": "xml"}),
     ("grammar", "root"),
     ("grammar", 'root ::= "\0"'),
     ("grammar", "#" * 300_000),
@@ -299,7 +302,7 @@ def test_values_that_make_no_sense(llm, name, value):
 @pytest.mark.parametrize("name", sorted(GenerateOptions.__optional_keys__))
 def test_values_of_the_wrong_type(llm, name):
     wrong = [object(), [object()], b"x"]
-    if name not in ("dry", "xtc", "mirostat", "parse_special", "add_bos"):
+    if name not in ("dry", "xtc", "mirostat", "parse_special", "add_bos", "response_format"):
         wrong.append({"a": "b"})
     if name not in ("stop", "grammar"):
         wrong.append("x")
@@ -497,7 +500,10 @@ def test_special_tokens_in_a_prompt(llm):
 
     assert count(add_bos=False, parse_special=True) == 2
     assert count(add_bos=True) == count(parse_special=True) == count() == 3
-    assert count(parse_special=False) == len(llm.tokenize("<|im_end|>a", add_bos=True)) > 5
+    for parse_special in (False, True):
+        tokens = llm.tokenize("<|im_end|>a", add_bos=True, parse_special=parse_special)
+        assert count(parse_special=parse_special) == len(tokens)
+    assert count(parse_special=False) > 5
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfff"])

@@ -3,7 +3,6 @@ they do alone, and no symbol of ours is bound by theirs, or of theirs by ours.""
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import os
@@ -18,22 +17,6 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("answers.py")
-
-#: The module that loads a peer's native code, by the peer's name.
-PEERS = {
-    "ctranslate2": "ctranslate2",
-    "cyllama: llama.cpp": "cyllama.llama.llama_cpp",
-    "cyllama: stable-diffusion.cpp": "cyllama.sd.stable_diffusion",
-    "cyllama: whisper.cpp": "cyllama.whisper.whisper_cpp",
-    "faster-whisper": "faster_whisper",
-    "inferna": "inferna",
-    "numpy": "numpy",
-    "onnxruntime": "onnxruntime",
-    "pywhispercpp": "_pywhispercpp",
-    "scikit-learn": "sklearn.ensemble",
-    "torch": "torch",
-    "xllamacpp": "xllamacpp",
-}
 
 #: What our extensions may take from outside: parts of glibc, and the compiler's support library.
 SYSTEM = re.compile(r"^(libc|libm|libdl|libpthread|librt|libgcc_s)\.so|^ld-linux|^(lib)?python")
@@ -108,11 +91,7 @@ def test_alone(folder: Path) -> None:
     assert not found.foreign
 
 
-@pytest.mark.parametrize("peer", sorted(PEERS))
-def test_beside(peer: str, folder: Path) -> None:
-    module = PEERS[peer]
-    if importlib.util.find_spec(module.partition(".")[0]) is None:
-        pytest.skip(f"{peer} has no package for this Python and machine")
+def test_beside(module: str, folder: Path) -> None:
     expected = alone(folder)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         cases = list(itertools.product([("ours", module), (module, "ours")], [False, True]))

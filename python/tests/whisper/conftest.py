@@ -61,9 +61,9 @@ def truth() -> dict[str, dict[str, object]]:
 
 @pytest.fixture(scope="session")
 def long_speech() -> NDArray[np.float32]:
-    """Ten minutes: longer than any test waits for."""
+    """Two minutes: longer than any test waits for."""
     samples = trifold_whisper.load_audio(SPEECH / "samples/two-sentences.wav")
-    return np.resize(samples, 600 * trifold_whisper.SAMPLE_RATE)
+    return np.resize(samples, 120 * trifold_whisper.SAMPLE_RATE)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ LIGHT = "Turn on the kitchen light."
 def still_works(whisper, kitchen_light):
     """After the test, and without waiting for what it left behind."""
     yield
-    assert whisper.transcribe(kitchen_light, timeout=20).text == LIGHT
+    assert whisper.transcribe(kitchen_light, timeout=20, language="en").text == LIGHT
 
 
 class Mine(Exception):
@@ -44,7 +44,7 @@ def test_callbacks_that_raise(whisper, long_speech, still_works, which, error):
         raise error("mine")
 
     with pytest.raises(error, match="mine"):
-        whisper.transcribe(long_speech, **{which: fail})
+        whisper.transcribe(long_speech, language="en", **{which: fail})
     assert len(calls) == 1
 
 
@@ -85,7 +85,7 @@ def test_time_limits(whisper, long_speech, kitchen_light, still_works):
     with pytest.raises(TimedOutError):
         Whisper(timeout=0)
     # Waiting for another call counts.
-    with whisper.stream(long_speech), pytest.raises(TimedOutError):
+    with whisper.stream(long_speech, language="en"), pytest.raises(TimedOutError):
         whisper.transcribe(kitchen_light, timeout=0.2)
 
 
@@ -108,7 +108,7 @@ def test_tokens(whisper, long_speech, kitchen_light, still_works):
 
 
 def test_streams_closed_half_way(whisper, long_speech, still_works):
-    stream = whisper.stream(long_speech)
+    stream = whisper.stream(long_speech, language="en")
     next(stream)
     stream.close()
     stream.close()
@@ -116,17 +116,17 @@ def test_streams_closed_half_way(whisper, long_speech, still_works):
     with pytest.raises(ClosedError, match="closed before its end"):
         stream.complete()
 
-    with whisper.stream(long_speech) as stream:
+    with whisper.stream(long_speech, language="en") as stream:
         next(stream)
     assert next(stream, None) is None
 
-    stream = whisper.stream(long_speech)
+    stream = whisper.stream(long_speech, language="en")
     next(stream)
     del stream
 
 
 def test_a_stream_is_closed_by_another_thread(whisper, long_speech, still_works):
-    stream = whisper.stream(long_speech)
+    stream = whisper.stream(long_speech, language="en")
     threading.Timer(0.3, stream.close).start()
     with pytest.raises(CancelledError):
         for _ in stream:
@@ -136,7 +136,7 @@ def test_a_stream_is_closed_by_another_thread(whisper, long_speech, still_works)
 
 
 def test_a_stream_that_two_threads_wait_for(whisper, long_speech, still_works):
-    stream = whisper.stream(long_speech)
+    stream = whisper.stream(long_speech, language="en")
     errors, stop = [], time.monotonic() + 30
 
     def take():
@@ -192,7 +192,7 @@ def test_closed_objects(kitchen_light):
 
 def test_closing_stops_what_runs_in_another_thread(long_speech):
     whisper = Whisper()
-    stream = whisper.stream(long_speech)
+    stream = whisper.stream(long_speech, language="en")
     next(stream)
     started = time.monotonic()
     whisper.close()

@@ -162,10 +162,11 @@ def test_a_bar_by_tqdm(whisper, kitchen_light, monkeypatch):
         whisper.transcribe(kitchen_light, progress=True, best_of=0)
     with pytest.raises(TypeError):
         whisper.transcribe(kitchen_light, progress=True, no_such=0)
-    done, refused, unknown = bars
+    # It is seen when there is something to tell.
+    (done,) = bars
     assert kitchen_light.name in done.options["desc"]
     assert done.shown[-1] == 100
-    assert all(bar.closed >= 1 for bar in (done, refused, unknown))
+    assert done.closed >= 1
 
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     with pytest.raises(ImportError, match="pip install tqdm"):
@@ -206,12 +207,12 @@ def test_models_by_path(whisper, kitchen_light):
 def test_a_shared_model_outlives_its_first_owner(kitchen_light, long_speech):
     first = Whisper()
     second = first.share()
-    stream = first.stream(long_speech)
+    stream = first.stream(long_speech, language="en")
     next(stream)
     # Not behind the other call, which takes much longer.
-    assert second.transcribe(kitchen_light, timeout=20).text == "Turn on the kitchen light."
+    assert second.transcribe(kitchen_light, timeout=20, language="en").text == "Turn on the kitchen light."
     first.close()
-    assert second.transcribe(kitchen_light).text == "Turn on the kitchen light."
+    assert second.transcribe(kitchen_light, language="en").text == "Turn on the kitchen light."
     third = second.share()
     second.close()
     assert third.path.endswith("trifold-speech.bin")
@@ -248,7 +249,7 @@ def test_asyncio(whisper, sample, kitchen_light, long_speech):
         segments = [segment.text async for segment in whisper.astream(sample("two-sentences.wav"))]
         assert segments == [DUCK, SONG]
         # Left half-way: the next call need not wait for the rest.
-        half = whisper.astream(long_speech)
+        half = whisper.astream(long_speech, language="en")
         assert (await half.__anext__()).text == DUCK
         await half.aclose()
         return await whisper.atranscribe(kitchen_light, timeout=20)
@@ -265,6 +266,7 @@ def test_a_cancelled_task_stops_the_engine(whisper, kitchen_light, long_speech, 
         task = asyncio.ensure_future(
             whisper.atranscribe(
                 long_speech,
+                language="en",
                 on_segment=lambda _: loop.call_soon_threadsafe(started.set),
                 **options,
             )

@@ -54,29 +54,22 @@ impl Facts {
 #[pymethods]
 impl Model {
     #[new]
-    #[pyo3(signature = (model, demo_models, options))]
+    #[pyo3(signature = (model, demo_models, options, progress))]
     fn new(
         py: Python<'_>,
         model: Option<PathBuf>,
         demo_models: Option<PathBuf>,
         options: Option<&Bound<'_, PyDict>>,
+        progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let (options, limits) = options::load(py, model, demo_models, options)?;
-        let (send, receive) = std::sync::mpsc::sync_channel(1);
-        let worker = Worker::start(
+        let (options, limits) = options::load(py, model, demo_models, options, progress)?;
+        let (worker, facts) = Worker::start(
             py,
             "picture model",
             &limits,
-            move |scope: &Scope<()>| {
-                let (model, facts) = load(&options, scope)?;
-                // The receiver waits for the end of this.
-                let _ = send.send(facts);
-                Ok(model)
-            },
+            move |scope: &Scope<()>| load(&options, scope),
             |_, ()| Ok(()),
         )?;
-        let gone = |_| Failure::new("EngineError", "The model is gone", None);
-        let facts = receive.try_recv().map_err(gone)?;
         Ok(Self { worker, facts })
     }
 
@@ -171,6 +164,8 @@ fn load(
     Ok((model, facts))
 }
 
+/// The versions of what is sealed inside, and how it was built.
+#[pyfunction]
 pub(crate) fn versions(py: Python<'_>) -> PyResult<Vec<(&'static str, String)>> {
     let read = || -> Result<_, DiffusionError> {
         Ok(vec![

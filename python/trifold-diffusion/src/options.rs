@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use pyo3::{prelude::*, types::PyDict};
 use trifold_diffusion::{DiffusionError, GenerateOptions, InitPicture, ModelOptions, Part, Seed};
-use trifold_python::{Failure, Limits, Options, model_path};
+use trifold_python::{Failure, Limits, ModelKind, Options, model_path};
 
 use crate::failure::failure;
 
@@ -19,25 +19,42 @@ const PARTS: [(&str, Part); 7] = [
     ("vae", Part::Vae),
 ];
 
-/// How a model is loaded; names of demo models stand for their files in `demo_models`.
+/// How a model is loaded; names of demo models stand for their files in `demo_models`. `progress` is told
+/// the fraction downloaded of what has to be.
 pub(crate) fn load(
     py: Python<'_>,
     model: Option<PathBuf>,
     demo_models: Option<PathBuf>,
     given: Option<&Bound<'_, PyDict>>,
+    progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<(ModelOptions, Limits)> {
     let mut options = Options::new(given);
-    let limits = options.limits()?;
+    let mut limits = options.limits()?;
     let parts = options.take::<BTreeMap<String, PathBuf>>("parts")?;
     let mut load = ModelOptions::default();
-    load.threads = options.threads()?;
+    load.threads = options.take("threads")?;
     options.set("mmap", &mut load.mmap)?;
     options.set("flash_attention", &mut load.flash_attention)?;
     options.finish()?;
-    let find = move |path: PathBuf| py.detach(|| model_path(&path, demo_models.as_deref()));
-    load.model = model.map(&find).transpose()?;
-    for (name, path) in parts.unwrap_or_default() {
-        load.parts.insert(part(&name)?, find(path)?);
+    let parts: Vec<_> = parts
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, path)| Ok((part(&name)?, path)))
+        .collect::<Result<_, Failure>>()?;
+    let demo_models = demo_models.as_deref();
+    let mut find = |path: PathBuf| {
+        model_path(
+            py,
+            &path,
+            ModelKind::Picture,
+            demo_models,
+            &mut limits,
+            progress,
+        )
+    };
+    load.model = model.map(&mut find).transpose()?;
+    for (part, path) in parts {
+        load.parts.insert(part, find(path)?);
     }
     Ok((load, limits))
 }

@@ -12,9 +12,6 @@ nor the other way round. Logs go to the logger ``trifold_diffusion``.
 
 from __future__ import annotations
 
-import atexit as _atexit
-
-from . import _native
 from ._diffusion import Diffusion
 from ._errors import (
     CancelledError,
@@ -70,8 +67,6 @@ __all__ = [
     "read_png",
     "versions",
 ]
-
-_atexit.register(_native.shut_down)
 
 # What needs `typing` or `dataclasses` is imported when it is asked for: importing this package takes a
 # few milliseconds.

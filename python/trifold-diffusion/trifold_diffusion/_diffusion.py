@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from ._common import Progress
     from ._native import CancelToken, Model
     from ._options import GenerateOptions, Parts
     from ._picture import Picture
@@ -25,23 +26,27 @@ class Diffusion(Handle):
     read, which happens when they are first needed: the files must stay where they are.
 
     Args:
-        model: The path of a file with all of the model, or with most of it (GGUF or safetensors), or
-            ``demo:picture``, the demo model of the package ``trifold-demo-models``. By default that one,
-            unless there are ``parts``.
+        model: The path of a file with all of the model, or with most of it (GGUF or safetensors);
+            ``demo:picture``, the demo model of the package ``trifold-demo-models``; or
+            ``hf:owner/repo:name.safetensors`` for a model from Hugging Face, downloaded by the package
+            ``huggingface_hub`` (the extra ``hub``) into its cache. Behind the second colon is the file's
+            name, or a word of it such as ``Q4_0``. By default the demo model, unless there are ``parts``.
         parts: Parts in files of their own: ``clip_g``, ``clip_l``, ``diffusion``, ``llm``, ``t5xxl``,
-            ``tiny_vae``, ``vae``. With ``diffusion``, no ``model`` is needed.
-        threads: Threads to compute with. By default what other running calls leave of the physical
+            ``tiny_vae``, ``vae``; each is named as ``model`` is. With ``diffusion``, no ``model`` is needed.
+        threads: Threads to compute with, 1 to 512. By default what other running calls leave of the physical
             cores that the process may use.
         mmap: Whether to map the files into memory instead of copying their weights. They must not change
             as long as the model is in use: what is cut off ends the process.
         flash_attention: Whether to compute attention without storing its whole matrix: less memory,
             slightly other numbers.
-        timeout: Seconds until loading gives up. The engine cannot be stopped while it loads.
+        progress: ``True`` for a bar by tqdm, or a function that is told the fraction downloaded of each file;
+            of no use for models that are not downloaded.
+        timeout: Seconds until downloading and loading give up. The engine cannot be stopped while it loads.
         cancel: Stops loading, as ``timeout``.
 
     Raises:
         ModelNotFoundError: There is no such file.
-        ModelError: A file is damaged, or no picture model.
+        ModelError: A file is damaged, or no picture model, or could not be downloaded.
         OptionError: An option makes no sense.
 
     Examples:
@@ -63,6 +68,7 @@ class Diffusion(Handle):
         threads: int | None = None,
         mmap: bool = False,
         flash_attention: bool = False,
+        progress: Progress = None,
         timeout: float | None = None,
         cancel: CancelToken | None = None,
     ) -> None:
@@ -76,7 +82,11 @@ class Diffusion(Handle):
             "timeout": timeout,
             "cancel": cancel,
         }
-        self._native = _native.Model(model, demo_models(), options)
+        show, finish = shown(progress, f"Loading {model or 'parts'}")
+        try:
+            self._native = _native.Model(model, demo_models(), options, show)
+        finally:
+            finish()
 
     def generate(self, prompt: str, **options: Unpack[GenerateOptions]) -> Picture:
         """Draws a picture.

@@ -14,7 +14,6 @@ __all__ = [
     "png",
     "read_png",
     "save_png",
-    "shut_down",
     "versions",
 ]
 
@@ -42,6 +41,7 @@ class Model:
         model: Optional[Union[str, PathLike[str]]],
         demo_models: Optional[str],
         options: Optional[dict[str, Any]],
+        progress: Optional[Callable[[float], object]],
     ) -> Model: ...
     def close(self) -> None: ...
     @property
@@ -65,4 +65,3 @@ def read_png(path: Union[str, PathLike[str]]) -> tuple[int, int, bytes, Optional
 def parse_parameters(text: str) -> _Parameters: ...
 def format_parameters(prompt: str, negative_prompt: str, settings: list[tuple[str, str]]) -> str: ...
 def versions() -> list[tuple[str, str]]: ...
-def shut_down() -> None: ...

@@ -15,6 +15,7 @@ pub(crate) fn failure(error: &LlamaError) -> Failure {
         | E::GrammarDeadEnd { .. }
         | E::InvalidOption { .. }
         | E::NoToken
+        | E::Schema { .. }
         | E::TextTooLong { .. }
         | E::UnknownToken { .. } => "OptionError",
         E::Format(_) | E::Load { .. } | E::Unsupported { .. } => "ModelError",

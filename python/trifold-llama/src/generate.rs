@@ -1,17 +1,14 @@
 //! A running generation.
 
-use std::sync::{Mutex, PoisonError, TryLockError};
-
 use pyo3::{
-    exceptions::PyValueError,
     prelude::*,
     types::{PyBytes, PyDict},
 };
 use trifold_llama::{
-    CancelToken, ChatMessage, Completion, FinishReason, GenerateOptions, GeneratedToken, Piece,
-    TokenLogprob,
+    ChatMessage, Completion, FinishReason, GenerateOptions, GeneratedToken, Piece, TokenLogprob,
+    Tools,
 };
-use trifold_python::{Failure, Job, Scope, Step};
+use trifold_python::{Failure, Scope, Stream};
 
 use crate::{failure::failure, model::State};
 
@@ -21,7 +18,7 @@ pub(crate) enum Prompt {
     Tokens(Vec<trifold_llama::Token>),
     Chat {
         messages: Vec<ChatMessage>,
-        tools: Option<serde_json::Value>,
+        tools: Option<Tools>,
     },
 }
 
@@ -40,9 +37,10 @@ pub(crate) fn run(
     let started = match prompt {
         Prompt::Text(text) => context.generate(text, &options),
         Prompt::Tokens(tokens) => context.generate_tokens(tokens, &options),
-        Prompt::Chat { messages, tools } => {
-            context.chat_with_tools(messages, tools.as_ref(), &options)
-        }
+        Prompt::Chat { messages, tools } => match tools {
+            Some(tools) => context.chat_with_tools(messages, tools, &options),
+            None => context.chat(messages, &options),
+        },
     };
     let mut generation = started.map_err(|error| failure(&error))?;
     for piece in generation.by_ref() {
@@ -59,78 +57,25 @@ pub(crate) fn run(
 
 /// A generation that runs; an iterator of `(text, tokens)`.
 #[pyclass(frozen, module = "trifold_llama._native")]
-pub(crate) struct Generation {
-    job: Mutex<Progress>,
-    stop: CancelToken,
-}
-
-enum Progress {
-    Running(Job<Piece, End>),
-    Ended(Option<Py<PyDict>>),
-}
-
-impl Generation {
-    pub(crate) fn new(job: Job<Piece, End>) -> Self {
-        Self {
-            stop: job.stopper(),
-            job: Mutex::new(Progress::Running(job)),
-        }
-    }
-
-    fn lock(&self) -> PyResult<std::sync::MutexGuard<'_, Progress>> {
-        match self.job.try_lock() {
-            Ok(guard) => Ok(guard),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(PoisonError::into_inner(poisoned)),
-            // As Python's own generators.
-            Err(TryLockError::WouldBlock) => Err(PyValueError::new_err(
-                "This stream is waited for by another thread already",
-            )),
-        }
-    }
-}
+pub(crate) struct Generation(pub(crate) Stream<Piece, End>);
 
 #[pymethods]
 impl Generation {
     /// The next piece, or `None` at the end.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let mut state = self.lock()?;
-        let Progress::Running(job) = &mut *state else {
-            return Ok(None);
-        };
-        match job.step(py) {
-            Ok(Step::Event(piece)) => Ok(Some(piece_of(py, &piece)?)),
-            Ok(Step::Done(end)) => {
-                *state = Progress::Ended(Some(end_of(py, &end)?.unbind()));
-                Ok(None)
-            }
-            Err(error) => {
-                *state = Progress::Ended(None);
-                Err(error)
-            }
-        }
+        let piece = self.0.next(py)?;
+        piece.map(|piece| piece_of(py, &piece)).transpose()
     }
 
     /// How it ended; `None` before the end, and after an error.
     #[getter]
     fn end<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        Ok(match &*self.lock()? {
-            Progress::Ended(Some(end)) => Some(end.bind(py).clone()),
-            _ => None,
-        })
+        self.0.end(|end| end_of(py, end))?.transpose()
     }
 
     /// Stops it. What was generated since the last piece is lost.
     fn close(&self) {
-        self.stop.cancel();
-        // If another thread waits for a piece, it finds the generation ended.
-        match self.job.try_lock() {
-            Ok(mut state) => {
-                if let Progress::Running(_) = &*state {
-                    *state = Progress::Ended(None);
-                }
-            }
-            Err(TryLockError::Poisoned(_) | TryLockError::WouldBlock) => {}
-        }
+        self.0.close();
     }
 }
 
@@ -169,6 +114,7 @@ fn end_of<'py>(py: Python<'py>, end: &End) -> PyResult<Bound<'py, PyDict>> {
         FinishReason::Cancelled => ("cancelled", None),
         FinishReason::ContextFull => ("context_full", None),
         FinishReason::Length => ("length", None),
+        FinishReason::ToolCalls => ("tool_calls", None),
         FinishReason::StopString(text) => ("stop", Some(text.into_pyobject(py)?.into_any())),
         FinishReason::StopToken(token) => ("stop", Some(token.0.into_pyobject(py)?.into_any())),
         _ => ("other", None),
@@ -176,6 +122,10 @@ fn end_of<'py>(py: Python<'py>, end: &End) -> PyResult<Bound<'py, PyDict>> {
     dict.set_item("finish_reason", reason)?;
     dict.set_item("stop", stop)?;
     dict.set_item("seed", end.seed)?;
+    dict.set_item("reasoning", &end.reasoning)?;
+    let calls = end.tool_calls.iter();
+    let calls = calls.map(|call| (&call.id, &call.name, &call.arguments_json));
+    dict.set_item("tool_calls", calls.collect::<Vec<_>>())?;
     let usage = end.usage;
     dict.set_item(
         "usage",

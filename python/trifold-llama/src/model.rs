@@ -12,8 +12,12 @@ use pyo3::{
     prelude::*,
     types::{PyByteArray, PyBytes, PyDict, PyString},
 };
-use trifold_llama::{ChatMessage, Context, Embedder, LlamaError, Special, Token};
-use trifold_python::{Failure, Limits, Scope, Worker, argument, model_path};
+use trifold_llama::{
+    ChatMessage, Context, Embedder, LlamaError, Special, Token, ToolChoice, Tools,
+};
+use trifold_python::{
+    Failure, Limits, ModelKind, Scope, Stream, Worker, argument, model_path, tell,
+};
 
 use crate::{
     failure::failure,
@@ -108,24 +112,28 @@ impl Model {
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let options = LoadOptions::new(options)?;
-        let path = py.detach(|| model_path(&path, demo_models.as_deref()))?;
-        let limits = options.limits.clone();
-        let (send, receive) = std::sync::mpsc::sync_channel(1);
-        let worker = Worker::start(
+        let mut limits = options.limits.clone();
+        let demo_models = demo_models.as_deref();
+        let path = model_path(
+            py,
+            &path,
+            ModelKind::Text,
+            demo_models,
+            &mut limits,
+            progress,
+        )?;
+        let (worker, (model, n_ctx)) = Worker::start(
             py,
             "text model",
             &limits,
             move |scope| {
                 let state = State::load(path, options, scope)?;
                 let n_ctx = state.context.as_ref().map_or(0, Context::n_ctx);
-                // The receiver waits for the end of this.
-                let _ = send.send((state.model.clone(), n_ctx));
-                Ok(state)
+                let facts = (state.model.clone(), n_ctx);
+                Ok((state, facts))
             },
-            |_, fraction| progress.map_or(Ok(()), |call| call.call1((fraction,)).map(drop)),
+            tell(progress),
         )?;
-        let gone = |_| Failure::new("EngineError", "The model is gone", None);
-        let (model, n_ctx) = receive.try_recv().map_err(gone)?;
         Ok(Self {
             worker,
             facts: Mutex::new(Some(model)),
@@ -162,18 +170,20 @@ impl Model {
         self.start(py, prompt, options)
     }
 
-    /// Starts to answer a conversation: messages and tools as JSON.
+    /// Starts to answer a conversation: messages, tools and their choice as JSON.
     fn chat(
         &self,
         py: Python<'_>,
         messages: &str,
         tools: Option<&str>,
+        choice: &str,
+        parallel: bool,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Generation> {
-        let prompt = Prompt::Chat {
-            messages: parse_messages(messages)?,
-            tools: parse_tools(tools)?,
-        };
+        let messages = parse_messages(messages)?;
+        let tools = parse_tools(tools)?.map(|tools| chosen_tools(tools, choice, parallel));
+        let tools = tools.transpose().map_err(|error| failure(&error))?;
+        let prompt = Prompt::Chat { messages, tools };
         self.start(py, prompt, options)
     }
 
@@ -227,7 +237,9 @@ impl Model {
         } else {
             Special::AsText
         };
-        let tokens = self.ask(py, |model| model.tokenize(&text, special, add_bos))?;
+        let tokens = self.ask_about(py, text.len(), move |model| {
+            model.tokenize(&text, special, add_bos)
+        })?;
         Ok(tokens.into_iter().map(|token| token.0).collect())
     }
 
@@ -238,7 +250,9 @@ impl Model {
         render_special: bool,
     ) -> PyResult<String> {
         let tokens = self::tokens("tokens", &tokens)?;
-        self.ask(py, |model| model.detokenize(&tokens, render_special))
+        self.ask_about(py, tokens.len(), move |model| {
+            model.detokenize(&tokens, render_special)
+        })
     }
 
     fn token_bytes<'py>(
@@ -356,6 +370,24 @@ impl Model {
         Ok(answer?)
     }
 
+    /// Asks what needs no turn, and takes its time for long texts: so many bytes, or tokens.
+    fn ask_about<R: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        length: usize,
+        question: impl FnOnce(&trifold_llama::Model) -> Result<R, LlamaError> + Send + 'static,
+    ) -> PyResult<R> {
+        /// It takes some 10 ms; a thread takes some 10 µs.
+        const LONG: usize = 32 << 10;
+        if length < LONG {
+            return self.ask(py, question);
+        }
+        let model = self.facts()?;
+        self.worker.beside_for_long(py, move || {
+            question(&model).map_err(|error| failure(&error))
+        })
+    }
+
     fn start(
         &self,
         py: Python<'_>,
@@ -366,7 +398,7 @@ impl Model {
         let job = self.worker.submit(py, &limits, move |state, scope| {
             generate::run(state, &prompt, options, scope)
         })?;
-        Ok(Generation::new(job))
+        Ok(Generation(Stream::new(job)))
     }
 }
 
@@ -408,6 +440,18 @@ fn parse_tools(json: Option<&str>) -> PyResult<Option<serde_json::Value>> {
     })
 }
 
+fn chosen_tools(
+    tools: serde_json::Value,
+    choice: &str,
+    parallel: bool,
+) -> Result<Tools, LlamaError> {
+    let choice = serde_json::from_str(choice).unwrap_or_default();
+    let choice = ToolChoice::from_json(&choice)?;
+    Ok(Tools::new(tools)?.choice(choice).parallel(parallel))
+}
+
+/// The versions of what is sealed inside, and how it was built.
+#[pyfunction]
 pub(crate) fn versions(py: Python<'_>) -> PyResult<Vec<(&'static str, String)>> {
     let read = || -> Result<_, LlamaError> {
         Ok(vec![

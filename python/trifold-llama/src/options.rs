@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use pyo3::{prelude::*, types::PyDict};
 use trifold_llama::{
-    ContextOptions, Dry, GenerateOptions, Mirostat, Pooling, SamplingOptions, Special, Token, Xtc,
+    ContextOptions, Dry, GenerateOptions, LlamaError, Mirostat, Pooling, ResponseFormat,
+    SamplingOptions, Special, Token, Xtc,
 };
 use trifold_python::{Failure, Limits, Options};
+
+use crate::failure::failure;
 
 /// How a model is loaded.
 pub(crate) struct LoadOptions {
@@ -32,7 +35,7 @@ impl LoadOptions {
         options.set("vocab_only", &mut load.vocab_only)?;
         options.set("n_ctx", &mut load.context.n_ctx)?;
         options.set("n_batch", &mut load.context.n_batch)?;
-        load.context.threads = options.threads()?;
+        load.context.threads = options.take("threads")?;
         options.finish()?;
         Ok(load)
     }
@@ -50,11 +53,30 @@ pub(crate) fn generate(given: Option<&Bound<'_, PyDict>>) -> PyResult<(GenerateO
         sampling: sampling(&mut options)?,
         ..GenerateOptions::default()
     };
+    if let Some(format) = json(&mut options, "response_format", ResponseFormat::from_json)? {
+        generate.response_format = format;
+    }
     if options.take("parse_special")? == Some(false) {
         generate.special = Special::AsText;
     }
     options.finish()?;
     Ok((generate, limits))
+}
+
+/// An option that Python has written as JSON.
+fn json<T>(
+    options: &mut Options<'_>,
+    name: &'static str,
+    read: impl FnOnce(&serde_json::Value) -> Result<T, LlamaError>,
+) -> PyResult<Option<T>> {
+    let Some(text) = options.take::<String>(name)? else {
+        return Ok(None);
+    };
+    let value = serde_json::from_str(&text).map_err(|error| {
+        let message = format!("Expected JSON for option {name}: {error}");
+        Failure::new("OptionError", message, None)
+    })?;
+    Ok(Some(read(&value).map_err(|error| failure(&error))?))
 }
 
 fn sampling(options: &mut Options<'_>) -> PyResult<SamplingOptions> {

@@ -11,9 +11,6 @@ nor the other way round. Logs go to the logger ``trifold_llama``.
 
 from __future__ import annotations
 
-import atexit as _atexit
-
-from . import _native
 from ._errors import (
     CancelledError,
     ChatTemplateError,
@@ -34,8 +31,17 @@ from ._native import CancelToken, __version__, versions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._options import Dry, EmbedOptions, GenerateOptions, Message, Mirostat, Xtc
-    from ._results import Completion, Logprob, Piece, Timings, TokenLogprobs, Usage
+    from ._options import (
+        Dry,
+        EmbedOptions,
+        GenerateOptions,
+        JsonSchema,
+        Message,
+        Mirostat,
+        ResponseFormat,
+        Xtc,
+    )
+    from ._results import Completion, Logprob, Piece, Timings, TokenLogprobs, ToolCall, Usage
 
 __all__ = [
     "CancelToken",
@@ -49,6 +55,7 @@ __all__ = [
     "EngineError",
     "ForkError",
     "GenerateOptions",
+    "JsonSchema",
     "Llama",
     "LlamaError",
     "Logprob",
@@ -60,23 +67,32 @@ __all__ = [
     "OutOfMemoryError",
     "Piece",
     "PoisonedError",
+    "ResponseFormat",
     "Stream",
     "TimedOutError",
     "Timings",
     "TokenLogprobs",
+    "ToolCall",
     "Usage",
     "Xtc",
     "__version__",
     "versions",
 ]
 
-_atexit.register(_native.shut_down)
-
 # What needs `typing` or `dataclasses` is imported when it is asked for: importing this package takes a
 # few milliseconds.
 _LATER = {
-    "_options": ("Dry", "EmbedOptions", "GenerateOptions", "Message", "Mirostat", "Xtc"),
-    "_results": ("Completion", "Logprob", "Piece", "Timings", "TokenLogprobs", "Usage"),
+    "_options": (
+        "Dry",
+        "EmbedOptions",
+        "GenerateOptions",
+        "JsonSchema",
+        "Message",
+        "Mirostat",
+        "ResponseFormat",
+        "Xtc",
+    ),
+    "_results": ("Completion", "Logprob", "Piece", "Timings", "TokenLogprobs", "ToolCall", "Usage"),
 }
 
 

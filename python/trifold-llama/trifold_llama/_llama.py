@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from . import _native
-from ._common import Closing, Handle, child, demo_models, in_thread, shown, to_json
+from ._common import Handle, Running, child, demo_models, in_thread, shown, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
     from os import PathLike
-    from typing import Any, NoReturn
+    from typing import Any
 
     import numpy as np
     from numpy.typing import NDArray
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._common import Progress
     from ._native import CancelToken, Generation, Model, _Token
     from ._options import EmbedOptions, GenerateOptions
-    from ._results import Completion, Piece, TokenLogprobs
+    from ._results import Completion, Piece, TokenLogprobs, ToolCall
 
 
 class Llama(Handle):
@@ -32,8 +32,11 @@ class Llama(Handle):
     that run or wait raise ``ClosedError``.
 
     Args:
-        model: The path of a GGUF file (of a model in several files, the first), or ``demo:story``, the
-            demo model of the package ``trifold-demo-models``.
+        model: The path of a GGUF file (of a model in several files, the first); ``demo:story``, the demo
+            model of the package ``trifold-demo-models``; or ``hf:owner/repo:Q4_K_M`` for a model from
+            Hugging Face, downloaded by the package ``huggingface_hub`` (the extra ``hub``) into its cache.
+            Behind the second colon is a quantisation, another word of the file's name, or that name;
+            without it, it is the only model, that with ``Q4_K_M`` or that with ``Q8_0``.
         n_ctx: Tokens of prompt and answer together; 0 for as many as the model was trained on. The
             engine rounds up to a multiple of 256. Memory grows with it.
         n_batch: Tokens of a prompt that are processed at a time. More is faster and takes more memory.
@@ -42,13 +45,14 @@ class Llama(Handle):
         mmap: Whether to map the file into memory instead of reading it.
         check_tensors: Whether to look for values in the weights that are not numbers.
         vocab_only: Whether to load the tokenizer and the metadata only.
-        progress: ``True`` for a bar by tqdm, or a function that is told the fraction loaded.
-        timeout: Seconds until loading gives up.
+        progress: ``True`` for a bar by tqdm, or a function that is told the fraction loaded; if the model is
+            downloaded, first the fraction downloaded of each file.
+        timeout: Seconds until downloading and loading give up.
         cancel: Stops loading.
 
     Raises:
         ModelNotFoundError: There is no such file.
-        ModelError: The file is damaged, or no text model.
+        ModelError: The file is damaged, or no text model, or could not be downloaded.
         OptionError: An option makes no sense.
 
     Examples:
@@ -122,7 +126,7 @@ class Llama(Handle):
             >>> for piece in llm.stream("Once upon a time", max_tokens=16):
             ...     text = piece.text
         """
-        native = self._native.generate(prompt, dict(options))
+        native = self._native.generate(prompt, _options(options))
         return Stream(native, logprobs=options.get("logprobs") is not None)
 
     def chat(
@@ -130,16 +134,27 @@ class Llama(Handle):
         messages: Sequence[Mapping[str, Any]],
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] = "auto",
+        parallel_tool_calls: bool = False,
         **options: Unpack[GenerateOptions],
     ) -> Completion:
         """Answers a conversation, written down by the model's own chat template.
 
         Args:
             messages: Dicts with ``role`` and ``content``, and what else the template looks at.
-            tools: Tools for the template, most often as in the OpenAI API.
-            **options: See ``GenerateOptions``; ``parse_special`` and ``add_bos`` do not matter here.
+            tools: What the model may call, as in the OpenAI API: dicts ``{"type": "function", "function":
+                {"name", "description", "parameters"}}``, or those functions themselves. Calls come in
+                ``Completion.tool_calls`` and are no part of the text; what cannot be read as a call is
+                text.
+            tool_choice: ``"auto"``: the model may call tools; ``"none"``: it sees them, and answers with
+                text; ``"required"``: it must call one; ``{"type": "function", "function": {"name":
+                ...}}``: this one.
+            parallel_tool_calls: Whether it may call several at once, if its template can write that.
+            **options: See ``GenerateOptions``; ``parse_special`` and ``add_bos`` do not matter here. With
+                tools ``response_format`` is the form of an answer that calls none.
 
         Raises:
+            ModelError: The model's chat template knows nothing of tools, and none is required.
             ChatTemplateError: The model has no chat template, or it refuses these messages.
             ContextOverflowError: The conversation does not fit the context.
 
@@ -148,8 +163,33 @@ class Llama(Handle):
             >>> question = {"role": "user", "content": "What is the opposite of big?"}
             >>> "small" in llm.chat([question], temperature=0).text
             True
+
+            Tools, called and answered:
+
+            >>> weather = {
+            ...     "name": "get_weather",
+            ...     "description": "Get the weather of a city",
+            ...     "parameters": {
+            ...         "type": "object",
+            ...         "properties": {"city": {"type": "string"}},
+            ...         "required": ["city"],
+            ...     },
+            ... }
+            >>> messages = [{"role": "user", "content": "What is the weather in London?"}]
+            >>> answer = llm.chat(messages, tools=[weather], temperature=0)
+            >>> call = answer.tool_calls[0]
+            >>> call.name, call.arguments
+            ('get_weather', {'city': 'London'})
+            >>> messages += [answer.to_message(), call.answer("sunny")]
+            >>> answer = llm.chat(messages, tools=[weather], temperature=0)
         """
-        with self.stream_chat(messages, tools=tools, **options) as stream:
+        with self.stream_chat(
+            messages,
+            tools=tools,
+            tool_choice=tool_choice,
+            parallel_tool_calls=parallel_tool_calls,
+            **options,
+        ) as stream:
             return stream.complete()
 
     def stream_chat(
@@ -157,10 +197,14 @@ class Llama(Handle):
         messages: Sequence[Mapping[str, Any]],
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] = "auto",
+        parallel_tool_calls: bool = False,
         **options: Unpack[GenerateOptions],
     ) -> Stream:
-        """As ``chat``, piece by piece, while the engine goes on."""
-        native = self._native.chat(*_conversation(messages, tools), dict(options))
+        """As ``chat``, piece by piece, while the engine goes on. Calls of tools come with ``complete()``."""
+        conversation = _conversation(messages, tools)
+        choice = to_json("tool_choice", tool_choice)
+        native = self._native.chat(*conversation, choice, parallel_tool_calls, _options(options))
         return Stream(native, logprobs=options.get("logprobs") is not None)
 
     async def agenerate(self, prompt: str | Sequence[int], **options: Unpack[GenerateOptions]) -> Completion:
@@ -173,11 +217,21 @@ class Llama(Handle):
         messages: Sequence[Mapping[str, Any]],
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] = "auto",
+        parallel_tool_calls: bool = False,
         **options: Unpack[GenerateOptions],
     ) -> Completion:
         """``chat`` for asyncio. If the task is cancelled, the engine stops."""
         cancel = child(options)
-        return await in_thread(cancel, self.chat, messages, tools=tools, **options)
+        return await in_thread(
+            cancel,
+            self.chat,
+            messages,
+            tools=tools,
+            tool_choice=tool_choice,
+            parallel_tool_calls=parallel_tool_calls,
+            **options,
+        )
 
     async def astream(
         self, prompt: str | Sequence[int], **options: Unpack[GenerateOptions]
@@ -196,6 +250,8 @@ class Llama(Handle):
         messages: Sequence[Mapping[str, Any]],
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] = "auto",
+        parallel_tool_calls: bool = False,
         **options: Unpack[GenerateOptions],
     ) -> AsyncGenerator[Piece, None]:
         """``stream_chat`` for asyncio: ``async for piece in llm.astream_chat(...)``.
@@ -203,7 +259,13 @@ class Llama(Handle):
         The engine stops when the task is cancelled, and with ``aclose()``.
         """
         cancel = child(options)
-        with self.stream_chat(messages, tools=tools, **options) as stream:
+        with self.stream_chat(
+            messages,
+            tools=tools,
+            tool_choice=tool_choice,
+            parallel_tool_calls=parallel_tool_calls,
+            **options,
+        ) as stream:
             while (piece := await in_thread(cancel, next, stream, None)) is not None:
                 yield piece
 
@@ -242,6 +304,9 @@ class Llama(Handle):
             >>> Llama("demo:story").embed(["a", "b"]).shape
             (2, 256)
         """
+        # Before the engine's call: what is below Rust cannot bear that the import is interrupted.
+        import numpy  # noqa: F401
+
         if isinstance(texts, str):
             vector: NDArray[np.float32] = self._native.embed([texts], dict(options))[0]
             return vector
@@ -254,13 +319,14 @@ class Llama(Handle):
         cancel = child(options)
         return await in_thread(cancel, self.embed, texts, **options)
 
-    def tokenize(self, text: str, *, add_bos: bool = False, parse_special: bool = False) -> list[int]:
+    def tokenize(self, text: str, *, add_bos: bool = False, parse_special: bool = True) -> list[int]:
         """Cuts a text into tokens.
 
         Args:
             text: The text.
             add_bos: Whether to put what the model wants around a text, such as its ``bos``.
-            parse_special: Whether text like ``<|im_end|>`` means the special token.
+            parse_special: Whether text like ``<|im_end|>`` means the special token, as in the prompt of
+                ``generate``. Say False for what a user wrote.
 
         Examples:
             >>> llm = Llama("demo:story")
@@ -380,7 +446,7 @@ class Llama(Handle):
         return f"<Llama {str(info['path'])!r}: {what}>"
 
 
-class Stream(Closing):
+class Stream(Running):
     """A running generation: an iterator of ``Piece``.
 
     The engine goes on whether pieces are taken or not. To stop it: ``close()``, a ``with`` block, or
@@ -413,17 +479,16 @@ class Stream(Closing):
         Raises:
             ClosedError: The stream was closed before its end, or has failed.
         """
-        from ._errors import ClosedError
         from ._results import Completion, Timings, Usage
 
         for _ in self:
             pass
-        end = self._native.end
-        if end is None:
-            raise ClosedError("This stream was closed before its end", "Take all pieces first.")
+        end = self._end()
         logprobs = tuple(token for piece in self._pieces for token in piece.logprobs or ())
         return Completion(
             text="".join(piece.text for piece in self._pieces),
+            tool_calls=tuple(_tool_call(*call) for call in end["tool_calls"]),
+            reasoning=end["reasoning"],
             tokens=tuple(token for piece in self._pieces for token in piece.tokens),
             logprobs=logprobs if self._logprobs else None,
             finish_reason=end["finish_reason"],
@@ -433,18 +498,32 @@ class Stream(Closing):
             seed=end["seed"],
         )
 
-    def close(self) -> None:
-        """Stops the generation. It may be called again, and from any thread."""
-        self._native.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("Cannot pickle or copy a Stream: it is a running call\nhint: Copy its pieces.")
-
 
 def _conversation(
     messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
 ) -> tuple[str, str | None]:
     return to_json("messages", messages), None if tools is None else to_json("tools", tools)
+
+
+def _options(options: GenerateOptions) -> dict[str, Any]:
+    """Options for the native side, which reads nested ones as JSON."""
+    given: dict[str, Any] = dict(options)
+    form = given.get("response_format")
+    if form is not None:
+        if not hasattr(form, "keys"):
+            raise TypeError(
+                f"Wrong type for option response_format (expected: a dict, found: {type(form).__name__})"
+            )
+        given["response_format"] = to_json("response_format", dict(form))
+    return given
+
+
+def _tool_call(identity: str, name: str, arguments: str) -> ToolCall:
+    import json
+
+    from ._results import ToolCall
+
+    return ToolCall(identity, name, json.loads(arguments), arguments)
 
 
 def _logprob(raw: _Token) -> TokenLogprobs:

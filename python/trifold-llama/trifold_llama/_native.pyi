@@ -6,7 +6,7 @@ from typing import Any, Callable, Optional, Union, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CancelToken", "Generation", "Model", "__version__", "shut_down", "versions"]
+__all__ = ["CancelToken", "Generation", "Model", "__version__", "versions"]
 
 __version__: str
 
@@ -43,7 +43,14 @@ class Model:
     def closed(self) -> bool: ...
     def check(self) -> None: ...
     def generate(self, prompt: Union[str, Any], options: Optional[dict[str, Any]]) -> Generation: ...
-    def chat(self, messages: str, tools: Optional[str], options: Optional[dict[str, Any]]) -> Generation: ...
+    def chat(
+        self,
+        messages: str,
+        tools: Optional[str],
+        choice: str,
+        parallel: bool,
+        options: Optional[dict[str, Any]],
+    ) -> Generation: ...
     def apply_chat_template(
         self, messages: str, tools: Optional[str], add_generation_prompt: bool
     ) -> str: ...
@@ -60,4 +67,3 @@ class Model:
     def special_tokens(self) -> dict[str, Optional[int]]: ...
 
 def versions() -> list[tuple[str, str]]: ...
-def shut_down() -> None: ...

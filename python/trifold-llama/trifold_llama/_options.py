@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict, Union
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from typing_extensions import Required
+
     from ._native import CancelToken
 
 
@@ -95,6 +99,9 @@ class GenerateOptions(CallOptions, total=False):
     """Added to the logits of tokens; ``-math.inf`` rules a token out."""
     grammar: str | None
     """A grammar in GBNF that the text must follow, from its rule ``root``."""
+    response_format: ResponseFormat | None
+    """The form that the text must have (any). The model is not told: say in the prompt what is wanted. Not
+    together with ``grammar``."""
     seed: int | None
     """The seed of the random choice, less than 4294967295 (a new one each time)."""
     logprobs: int | None
@@ -104,6 +111,37 @@ class GenerateOptions(CallOptions, total=False):
     like any other: for what a user wrote, which must not pretend to be the end of a message."""
     add_bos: bool | None
     """Whether the prompt begins with the model's ``bos`` (as the model wants it)."""
+
+
+class JsonSchema(TypedDict, total=False):
+    """A JSON schema with a name, as in the OpenAI API; only the schema matters."""
+
+    schema: Required[Mapping[str, Any]]
+    """The schema, at most 256 KiB of it, 100 levels deep. What llama.cpp knows of JSON Schema: types,
+    ``properties``, ``required``, ``additionalProperties``, ``items``, ``prefixItems``, lengths, the bounds of
+    integers, ``enum``, ``const``, ``anyOf``, ``oneOf``, ``allOf``, ``$ref`` within the schema, ``pattern``
+    (from ``^`` to ``$``), and the ``format`` of dates, times and UUIDs. Nothing is ever fetched."""
+    name: str
+    """Of no effect."""
+    description: str
+    """Of no effect."""
+    strict: bool
+    """Of no effect: the schema is always kept."""
+
+
+class ResponseFormat(TypedDict, total=False):
+    """The form of an answer, as in the OpenAI API.
+
+    A text that the model has finished (``finish_reason`` ``"stop"``) is of that form; one that was cut off is
+    the beginning of it.
+    """
+
+    type: Required[Literal["text", "json_object", "json_schema"]]
+    """Any text; JSON, an object; JSON by a schema."""
+    json_schema: JsonSchema
+    """The schema, for that type."""
+    schema: Mapping[str, Any]
+    """A schema for the type ``json_object``."""
 
 
 class EmbedOptions(CallOptions, total=False):
@@ -122,3 +160,7 @@ class Message(TypedDict, total=False):
     """``system``, ``user``, ``assistant``, ``tool``, or what the template knows besides."""
     content: Union[str, None]
     """What is said."""
+    tool_calls: Sequence[Mapping[str, Any]]
+    """The calls that the assistant has made, see ``Completion.to_message``."""
+    tool_call_id: str
+    """The call that a message of the role ``tool`` answers, see ``ToolCall.answer``."""

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Optional, Union
+from typing import Any, Literal, Optional, Union
 
-FinishReason = Literal["stop", "length", "context_full", "cancelled", "other"]
+FinishReason = Literal["stop", "length", "tool_calls", "context_full", "cancelled", "other"]
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call of a tool that the model has written."""
+
+    id: str
+    """Tells it from others in the conversation."""
+    name: str
+    """The function."""
+    arguments: Mapping[str, Any] = field(hash=False)
+    """Its arguments, by name."""
+    arguments_json: str
+    """The arguments as the model has written them."""
+
+    def answer(self, content: str) -> dict[str, Any]:
+        """The message that tells the model what came of it."""
+        return {"role": "tool", "tool_call_id": self.id, "name": self.name, "content": content}
 
 
 @dataclass(frozen=True)
@@ -77,14 +96,19 @@ class Completion:
     """
 
     text: str
-    """The text."""
+    """The text, without calls of tools."""
+    tool_calls: tuple[ToolCall, ...]
+    """The tools that the model calls."""
+    reasoning: str
+    """What the model thought before it answered, if its chat template tells that apart; only with tools."""
     tokens: tuple[int, ...]
     """The tokens."""
     logprobs: Optional[tuple[TokenLogprobs, ...]]
     """As many as tokens, if the option ``logprobs`` asked for them."""
     finish_reason: FinishReason
     """``stop``: a stop string came, or the model ended the text; ``length``: ``max_tokens`` were
-    generated; ``context_full``; ``cancelled``: the option ``cancel`` stopped it."""
+    generated; ``tool_calls``: the model waits for the answers of tools; ``context_full``; ``cancelled``: the
+    option ``cancel`` stopped it."""
     stop: Union[str, int, None]
     """The stop string or the token that ended the text."""
     usage: Usage
@@ -96,3 +120,17 @@ class Completion:
 
     def __str__(self) -> str:
         return self.text
+
+    def to_message(self) -> dict[str, Any]:
+        """The answer as a message, to go on with the conversation."""
+        message: dict[str, Any] = {"role": "assistant", "content": self.text}
+        if self.tool_calls:
+            message["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments_json},
+                }
+                for call in self.tool_calls
+            ]
+        return message

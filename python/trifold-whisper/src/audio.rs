@@ -8,7 +8,7 @@ use pyo3::{
     prelude::*,
     types::{PyDict, PyString},
 };
-use trifold_python::{Failure, Options, Scope, Worker};
+use trifold_python::{Failure, Limits, Options, Scope, Worker};
 use trifold_whisper::{CancelToken, Hooks, audio};
 
 use crate::{failure::failure, options::only_limits};
@@ -55,21 +55,14 @@ pub(crate) fn load_audio<'py>(
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyArray1<f32>>> {
     let limits = only_limits(options)?;
-    let (send, receive) = std::sync::mpsc::sync_channel(1);
     // A worker that has nothing to do afterwards: what it brings is Ctrl-C and the time limit.
-    Worker::start(
+    let (_, samples) = Worker::start(
         py,
         "audio file",
         &limits,
-        move |scope: &Scope<()>| {
-            // The receiver waits for the end of this.
-            let _ = send.send(load(path, &scope.cancel)?);
-            Ok(())
-        },
+        move |scope: &Scope<()>| Ok(((), load(path, &scope.cancel)?)),
         |_, ()| Ok(()),
     )?;
-    let gone = |_| Failure::new("EngineError", "The samples are gone", None);
-    let samples = receive.try_recv().map_err(gone)?;
     Ok(PyArray1::from_vec(py, samples))
 }
 
@@ -86,7 +79,16 @@ pub(crate) fn resample<'py>(
         .ok_or_else(|| PyTypeError::new_err("Expected a number for option rate (found: None)"))?;
     options.finish()?;
     let samples = samples.try_readonly()?.as_slice()?.to_vec();
-    let resampled = py.detach(|| audio::resample(&samples, rate));
-    let resampled = resampled.map_err(|error| failure(&error))?;
+    // As in `load_audio`.
+    let (_, resampled) = Worker::start(
+        py,
+        "audio",
+        &Limits::default(),
+        move |_: &Scope<()>| {
+            let resampled = audio::resample(&samples, rate);
+            Ok(((), resampled.map_err(|error| failure(&error))?))
+        },
+        |_, ()| Ok(()),
+    )?;
     Ok(PyArray1::from_vec(py, resampled))
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use pyo3::{prelude::*, types::PyDict};
-use trifold_python::{Failure, Limits, Scope, Worker, model_path};
+use trifold_python::{Failure, Limits, ModelKind, Scope, Stream, Worker, model_path, tell};
 use trifold_whisper::{Hooks, Transcriber, WhisperError};
 
 use crate::{
@@ -36,23 +36,29 @@ impl Model {
         options: Option<&Bound<'_, PyDict>>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let limits = options::only_limits(options)?;
-        let path = py.detach(move || model_path(&path, demo_models.as_deref()))?;
+        let mut limits = options::only_limits(options)?;
+        let demo_models = demo_models.as_deref();
+        let path = model_path(
+            py,
+            &path,
+            ModelKind::Speech,
+            demo_models,
+            &mut limits,
+            progress,
+        )?;
         let load = move |scope: &Scope<f64>| {
             let mut hooks = Hooks::new()
                 .on_progress(|percent| scope.emit(f64::from(percent) / 100.0))
                 .cancelled_by(&scope.cancel);
             trifold_whisper::Model::load_with(path, &mut hooks)
         };
-        Self::start(py, &limits, load, |fraction| {
-            progress.map_or(Ok(()), |call| call.call1((fraction,)).map(drop))
-        })
+        Self::start(py, &limits, load, tell(progress))
     }
 
     /// Another transcriber of the same model.
     fn share(&self, py: Python<'_>) -> PyResult<Self> {
         let model = self.model()?;
-        Self::start(py, &Limits::default(), |_| Ok(model), |_| Ok(()))
+        Self::start(py, &Limits::default(), |_| Ok(model), tell(None))
     }
 
     fn close(&self, py: Python<'_>) {
@@ -78,7 +84,7 @@ impl Model {
         let job = self.worker.submit(py, &limits, move |transcriber, scope| {
             transcribe::run(transcriber, &source, &options, scope)
         })?;
-        Ok(Transcription::new(job))
+        Ok(Transcription(Stream::new(job)))
     }
 
     /// The languages, the likeliest first.
@@ -95,11 +101,10 @@ impl Model {
             .worker
             .submit(py, &limits, move |transcriber, scope: &Scope<()>| {
                 let samples = source.into_samples(&scope.cancel)?;
-                let found = transcriber.detect_language(&samples, threads);
-                if scope.cancel.is_cancelled() {
-                    return Err(failure(&WhisperError::Cancelled));
-                }
-                found.map_err(|error| failure(&error))
+                let hooks = Hooks::new().cancelled_by(&scope.cancel);
+                transcriber
+                    .detect_language_with(&samples, threads, &hooks)
+                    .map_err(|error| failure(&error))
             })?;
         let languages = job.wait(py, |_, ()| Ok(()))?;
         Ok(languages.into_iter().map(language_fields).collect())
@@ -147,24 +152,19 @@ impl Model {
         py: Python<'_>,
         limits: &Limits,
         load: impl FnOnce(&Scope<f64>) -> Result<trifold_whisper::Model, WhisperError> + Send + 'static,
-        mut on_progress: impl FnMut(f64) -> PyResult<()>,
+        on_progress: impl FnMut(Python<'_>, f64) -> PyResult<()>,
     ) -> PyResult<Self> {
-        let (send, receive) = std::sync::mpsc::sync_channel(1);
-        let worker = Worker::start(
+        let (worker, model) = Worker::start(
             py,
             "speech model",
             limits,
             move |scope| {
                 let model = load(scope).map_err(|error| failure(&error))?;
                 let transcriber = model.transcriber().map_err(|error| failure(&error))?;
-                // The receiver waits for the end of this.
-                let _ = send.send(model);
-                Ok(transcriber)
+                Ok((transcriber, model))
             },
-            |_, fraction| on_progress(fraction),
+            on_progress,
         )?;
-        let gone = |_| Failure::new("EngineError", "The model is gone", None);
-        let model = receive.try_recv().map_err(gone)?;
         Ok(Self {
             worker,
             model: Mutex::new(Some(model)),
@@ -182,6 +182,8 @@ impl Model {
     }
 }
 
+/// The versions of what is sealed inside, and how it was built.
+#[pyfunction]
 pub(crate) fn versions(py: Python<'_>) -> PyResult<Vec<(&'static str, String)>> {
     let read = || -> Result<_, WhisperError> {
         Ok(vec![

@@ -1,10 +1,8 @@
 //! A running transcription.
 
-use std::sync::{Mutex, PoisonError, TryLockError};
-
-use pyo3::{IntoPyObjectExt, exceptions::PyValueError, prelude::*};
-use trifold_python::{Failure, Job, Scope, Step};
-use trifold_whisper::{CancelToken, Hooks, Options, Segment, Transcriber, Transcript};
+use pyo3::{IntoPyObjectExt, prelude::*};
+use trifold_python::{Failure, Scope, Stream};
+use trifold_whisper::{Hooks, Options, Segment, Transcriber, Transcript};
 
 use crate::{
     audio::Source,
@@ -38,82 +36,27 @@ pub(crate) fn run(
 
 /// A transcription that runs; an iterator of segments and fractions done.
 #[pyclass(frozen, module = "trifold_whisper._native")]
-pub(crate) struct Transcription {
-    job: Mutex<State>,
-    stop: CancelToken,
-}
-
-enum State {
-    Running(Job<Event, Transcript>),
-    Ended(Option<TranscriptFields>),
-}
-
-impl Transcription {
-    pub(crate) fn new(job: Job<Event, Transcript>) -> Self {
-        Self {
-            stop: job.stopper(),
-            job: Mutex::new(State::Running(job)),
-        }
-    }
-
-    fn lock(&self) -> PyResult<std::sync::MutexGuard<'_, State>> {
-        match self.job.try_lock() {
-            Ok(guard) => Ok(guard),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(PoisonError::into_inner(poisoned)),
-            // As Python's own generators.
-            Err(TryLockError::WouldBlock) => Err(PyValueError::new_err(
-                "This stream is waited for by another thread already",
-            )),
-        }
-    }
-}
+pub(crate) struct Transcription(pub(crate) Stream<Event, Transcript>);
 
 #[pymethods]
 impl Transcription {
     /// The next segment, or the fraction done, or `None` at the end.
     fn next(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let mut state = self.lock()?;
-        let State::Running(job) = &mut *state else {
-            return Ok(None);
-        };
-        match job.step(py) {
-            Ok(Step::Event(Event::Percent(percent))) => {
-                (f64::from(percent) / 100.0).into_py_any(py).map(Some)
-            }
-            Ok(Step::Event(Event::Segment(segment))) => {
-                segment_fields(segment).into_py_any(py).map(Some)
-            }
-            Ok(Step::Done(transcript)) => {
-                *state = State::Ended(Some(fields(transcript)));
-                Ok(None)
-            }
-            Err(error) => {
-                *state = State::Ended(None);
-                Err(error)
-            }
-        }
+        Ok(match self.0.next(py)? {
+            Some(Event::Percent(percent)) => Some((f64::from(percent) / 100.0).into_py_any(py)?),
+            Some(Event::Segment(segment)) => Some(segment_fields(segment).into_py_any(py)?),
+            None => None,
+        })
     }
 
     /// The transcript; `None` before the end, and after an error.
     #[getter]
     fn end(&self) -> PyResult<Option<TranscriptFields>> {
-        Ok(match &*self.lock()? {
-            State::Ended(end) => end.clone(),
-            State::Running(_) => None,
-        })
+        self.0.end(|transcript| fields(transcript.clone()))
     }
 
     /// Stops it.
     fn close(&self) {
-        self.stop.cancel();
-        // If another thread waits for a segment, it gets its error from the stopped call.
-        match self.job.try_lock() {
-            Ok(mut state) => {
-                if let State::Running(_) = &*state {
-                    *state = State::Ended(None);
-                }
-            }
-            Err(TryLockError::Poisoned(_) | TryLockError::WouldBlock) => {}
-        }
+        self.0.close();
     }
 }

@@ -14,9 +14,6 @@ nor the other way round. Logs go to the logger ``trifold_whisper``.
 
 from __future__ import annotations
 
-import atexit as _atexit
-
-from . import _native
 from ._audio import aload_audio, load_audio, resample
 from ._errors import (
     AudioError,
@@ -75,8 +72,6 @@ __all__ = [
     "resample",
     "versions",
 ]
-
-_atexit.register(_native.shut_down)
 
 # What needs `typing` or `dataclasses` is imported when it is asked for: importing this package takes a
 # few milliseconds.

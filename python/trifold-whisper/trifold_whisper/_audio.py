@@ -46,6 +46,9 @@ def load_audio(
         >>> samples.dtype, len(samples) / trifold_whisper.SAMPLE_RATE
         (dtype('float32'), 1.75)
     """
+    # Before the native call: what is below Rust cannot bear that the import is interrupted.
+    import numpy  # noqa: F401
+
     return _native.load_audio(path, {"timeout": timeout, "cancel": cancel})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import _native
 from ._audio import source
-from ._common import Closing, Handle, child, demo_models, in_thread, shown
+from ._common import Handle, Running, child, demo_models, in_thread, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,15 +34,18 @@ class Whisper(Handle):
     or anything that numpy makes one of. Audio shorter than a second is filled up with silence.
 
     Args:
-        model: The path of a model in whisper.cpp's own format (``ggml-*.bin``), or ``demo:speech``, the
-            demo model of the package ``trifold-demo-models``.
-        progress: ``True`` for a bar by tqdm, or a function that is told the fraction loaded.
-        timeout: Seconds until loading gives up.
+        model: The path of a model in whisper.cpp's own format (``ggml-*.bin``); ``demo:speech``, the demo
+            model of the package ``trifold-demo-models``; or ``hf:ggerganov/whisper.cpp:base.en`` for a model
+            from Hugging Face, downloaded by the package ``huggingface_hub`` (the extra ``hub``) into its
+            cache. Behind the second colon is the file's name, or that without ``ggml-`` and ``.bin``.
+        progress: ``True`` for a bar by tqdm, or a function that is told the fraction loaded; if the model is
+            downloaded, first the fraction downloaded.
+        timeout: Seconds until downloading and loading give up.
         cancel: Stops loading.
 
     Raises:
         ModelNotFoundError: There is no such file.
-        ModelError: The file is damaged, or no speech model.
+        ModelError: The file is damaged, or no speech model, or could not be downloaded.
 
     Examples:
         >>> from trifold_whisper import Whisper
@@ -258,7 +261,7 @@ class Whisper(Handle):
         return f"<Whisper {self.path!r}: {self.size}, {self.weights}>"
 
 
-class Stream(Closing):
+class Stream(Running):
     """A running transcription: an iterator of ``Segment``.
 
     The engine goes on whether segments are taken or not. To stop it: ``close()``, a ``with`` block, or
@@ -297,15 +300,11 @@ class Stream(Closing):
         Raises:
             ClosedError: The stream was closed before its end, or has failed.
         """
-        from ._errors import ClosedError
         from ._results import SpokenLanguage, Timings, Transcript
 
         for _ in self:
             pass
-        end = self._native.end
-        if end is None:
-            raise ClosedError("This stream was closed before its end", "Take all segments first.")
-        text, language, segments, duration, timings = end
+        text, language, segments, duration, timings = self._end()
         return Transcript(
             text=text,
             language=SpokenLanguage(*language),
@@ -315,8 +314,8 @@ class Stream(Closing):
         )
 
     def close(self) -> None:
-        """Stops the transcription."""
-        self._native.close()
+        """Stops the call. It may be called again, and from any thread."""
+        super().close()
         self._finish()
 
 

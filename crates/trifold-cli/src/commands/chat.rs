@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use trifold_llama::{ChatMessage, Context, FinishReason, LlamaError, SamplingOptions};
+use trifold_llama::{ChatMessage, Context, FinishReason, LlamaError, SamplingOptions, Tools};
 
 use crate::{
     commands::{
@@ -86,18 +86,19 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     chat.converse()
 }
 
-fn read_tools(path: &Path) -> Result<serde_json::Value, CliError> {
+fn read_tools(path: &Path) -> Result<Tools, CliError> {
     let text = input::file(path)?;
-    serde_json::from_str(&text)
+    let tools = serde_json::from_str(&text)
         .map_err(io::Error::from)
-        .map_err(CliError::io("Expected tools as JSON in", path))
+        .map_err(CliError::io("Expected tools as JSON in", path))?;
+    Ok(Tools::new(tools)?)
 }
 
 struct Chat<'a> {
     context: Context,
     /// The conversation, beginning with the system message if there is one.
     messages: Vec<ChatMessage>,
-    tools: Option<serde_json::Value>,
+    tools: Option<Tools>,
     sampling: SamplingOptions,
     args: &'a Args,
     ui: &'a Ui,
@@ -168,9 +169,12 @@ impl Chat<'_> {
         self.messages.push(ChatMessage::user(message));
         let options = self.args.generation.options(self.sampling.clone());
         let spinner = self.ui.spinner("Reading");
-        let generation =
-            self.context
-                .chat_with_tools(&self.messages, self.tools.as_ref(), &options);
+        let generation = match &self.tools {
+            Some(tools) => self
+                .context
+                .chat_with_tools(&self.messages, tools, &options),
+            None => self.context.chat(&self.messages, &options),
+        };
         spinner.finish_and_clear();
         let answer = match generation {
             Ok(generation) => stream(generation, self.ui)?,
@@ -206,7 +210,7 @@ impl Chat<'_> {
         if self.typed {
             self.ui.note("");
         }
-        self.messages.push(ChatMessage::assistant(answer.text));
+        self.messages.push(answer.to_message());
         Ok(())
     }
 

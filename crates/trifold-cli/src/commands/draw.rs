@@ -14,7 +14,7 @@ use trifold_diffusion::{
     DiffusionError, GenerateOptions, InitPicture, Model, ModelOptions, Part, Picture, Progress,
     Sampler, Scheduler, Seed,
 };
-use trifold_hub::Source;
+use trifold_hub::{ModelKind, Source};
 
 use crate::{
     commands::{input, model, output},
@@ -370,7 +370,7 @@ impl ModelArgs {
         let name = if let Some(path) = &self.diffusion_model {
             path.display().to_string()
         } else {
-            options.model = Some(model::path(self.name())?);
+            options.model = Some(model::path(self.name(), Some(ModelKind::Picture))?);
             self.name().to_owned()
         };
         for (part, path) in [

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use trifold_llama::{
-    FinishReason, GeneratedToken, Generation, Model, Timings, TokenLogprob, Usage,
+    ChatMessage, FinishReason, GeneratedToken, Generation, Model, Timings, TokenLogprob, ToolCall,
+    Usage,
 };
 
 use crate::{
@@ -105,6 +106,7 @@ fn prompt(args: &Args, ui: &Ui) -> Result<String, CliError> {
 pub(crate) struct Answer {
     pub(crate) text: String,
     pub(crate) finish_reason: FinishReason,
+    tool_calls: Vec<ToolCall>,
     tokens: Vec<GeneratedToken>,
     usage: Usage,
     timings: Timings,
@@ -129,9 +131,16 @@ pub(crate) fn stream(mut generation: Generation<'_>, ui: &Ui) -> Result<Answer, 
         text.push_str(&piece.text);
         tokens.extend(piece.tokens);
     }
-    end_line(&text)?;
+    let calls = generation.tool_calls();
+    if !text.is_empty() || calls.is_empty() {
+        end_line(&text)?;
+    }
+    for call in calls {
+        show(&format!("{}({})\n", call.name, call.arguments_json))?;
+    }
     Ok(Answer {
         text,
+        tool_calls: generation.tool_calls().to_vec(),
         // Without an error it has ended for a reason.
         finish_reason: generation
             .finish_reason()
@@ -156,6 +165,7 @@ impl Answer {
             FinishReason::ContextFull => "the context is full".to_owned(),
             FinishReason::Length => "--max-tokens reached".to_owned(),
             FinishReason::StopString(stop) => format!("stopped before {stop:?}"),
+            FinishReason::ToolCalls => "the model calls tools".to_owned(),
             _ => "the model ended the text".to_owned(),
         };
         format!(
@@ -180,6 +190,7 @@ impl Answer {
         };
         Report {
             text: &self.text,
+            tool_calls: &self.tool_calls,
             finish_reason: finish_reason(&self.finish_reason),
             stop_string,
             usage: self.usage,
@@ -199,6 +210,16 @@ impl Answer {
         }
     }
 
+    /// The answer as a message of the conversation.
+    pub(crate) fn to_message(&self) -> ChatMessage {
+        let mut message = ChatMessage::assistant(&*self.text);
+        if !self.tool_calls.is_empty() {
+            let calls = serde_json::json!(self.tool_calls);
+            message.extra.insert("tool_calls".to_owned(), calls);
+        }
+        message
+    }
+
     pub(crate) fn require_uncancelled(&self) -> Result<(), CliError> {
         match self.finish_reason {
             FinishReason::Cancelled => Err(CliError::Interrupted),
@@ -213,6 +234,7 @@ fn finish_reason(reason: &FinishReason) -> &'static str {
         FinishReason::ContextFull => "context_full",
         FinishReason::Length => "length",
         FinishReason::StopString(_) => "stop_string",
+        FinishReason::ToolCalls => "tool_calls",
         _ => "stop_token",
     }
 }
@@ -228,6 +250,8 @@ struct Document<'a> {
 #[derive(Serialize)]
 pub(crate) struct Report<'a> {
     text: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tool_calls: &'a [ToolCall],
     finish_reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_string: Option<&'a str>,

@@ -35,7 +35,7 @@ Examples:
 Only the header is read. --json has all of it, whatever its length.";
 
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let file = ModelFile::open(model::path(&args.file)?)?;
+    let file = ModelFile::open(model::path(&args.file, None)?)?;
     if ui.json() {
         return ui.print_json(&Document {
             path: file.path().display().to_string(),

@@ -2,13 +2,16 @@
 
 use std::{ops::ControlFlow, path::PathBuf};
 
-use trifold_hub::Source;
+use trifold_hub::{ModelKind, Source};
 
 use crate::{error::CliError, interrupt, ui::Ui};
 
-/// The path of a model's file.
-pub(crate) fn path(name: &str) -> Result<PathBuf, CliError> {
-    Ok(trifold_hub::resolve(&Source::parse(name)?)?)
+/// The path of a model's file; `kind` tells which of a repository's files it can be.
+pub(crate) fn path(name: &str, kind: Option<ModelKind>) -> Result<PathBuf, CliError> {
+    Ok(match Source::parse(name)? {
+        Source::HuggingFace(repository) => repository.downloaded(kind)?,
+        source => trifold_hub::resolve(&source)?,
+    })
 }
 
 /// Loads a text model.
@@ -18,7 +21,7 @@ pub(crate) fn path(name: &str) -> Result<PathBuf, CliError> {
     reason = "0 to 100"
 )]
 pub(crate) fn text(name: &str, ui: &Ui) -> Result<trifold_llama::Model, CliError> {
-    let path = path(name)?;
+    let path = path(name, Some(ModelKind::Text))?;
     let bar = ui.bar(100, format!("Loading {name}"));
     let model = trifold_llama::Model::options()
         .cancel(interrupt::token())
@@ -37,7 +40,7 @@ pub(crate) fn text(name: &str, ui: &Ui) -> Result<trifold_llama::Model, CliError
 
 /// Loads a speech model.
 pub(crate) fn speech(name: &str, ui: &Ui) -> Result<trifold_whisper::Model, CliError> {
-    let path = path(name)?;
+    let path = path(name, Some(ModelKind::Speech))?;
     let spinner = ui.spinner(format!("Loading {name}"));
     let model = trifold_whisper::Model::load(path);
     spinner.finish_and_clear();
@@ -51,7 +54,8 @@ pub(crate) fn picture(
     options: impl FnOnce(&mut trifold_diffusion::ModelOptions),
     ui: &Ui,
 ) -> Result<trifold_diffusion::Model, CliError> {
-    let mut model_options = trifold_diffusion::ModelOptions::new(path(name)?);
+    let path = path(name, Some(ModelKind::Picture))?;
+    let mut model_options = trifold_diffusion::ModelOptions::new(path);
     options(&mut model_options);
     picture_from(&model_options, name, ui)
 }

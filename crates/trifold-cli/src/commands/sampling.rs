@@ -279,7 +279,7 @@ pub(crate) struct GenerationArgs {
 
 /// A number of threads that the engines can start.
 pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
-    const MAX: usize = 512;
+    const MAX: usize = trifold_runtime::threads::MAX;
     text.parse()
         .ok()
         .filter(|threads: &NonZeroUsize| threads.get() <= MAX)

@@ -63,7 +63,7 @@ fn chat_shows_calls_of_tools() {
     snapshot!(chat(&["--tools", file]).stdin("What is the weather in Rome?"), @r#"
     exit code: 0
     ----- stdout -----
-    {"name": "get_weather", "arguments": {"city": "Rome"}}
+    get_weather({"city": "Rome"})
     ----- stderr -----
     "#);
     fs_err::write(file, "[{]").unwrap();

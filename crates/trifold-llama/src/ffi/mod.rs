@@ -6,6 +6,7 @@
 #![allow(unsafe_code)] // the guarded calls are `unsafe fn`
 
 mod batch;
+mod chat;
 mod context;
 mod model;
 mod sampler;
@@ -19,6 +20,7 @@ use trifold_llama_sys as sys;
 use trifold_runtime::EngineError;
 
 pub(crate) use batch::Batch;
+pub(crate) use chat::{ChatHandle, schema_to_grammar};
 pub(crate) use context::{ContextHandle, ContextParams, Decoded};
 pub(crate) use model::{LoadParams, Loaded, ModelHandle, VocabType};
 pub(crate) use sampler::{Candidate, SamplerHandle, Stage};

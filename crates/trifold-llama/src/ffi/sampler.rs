@@ -53,7 +53,7 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct SamplerHandle {
     sampler: NonNull<raw::llama_sampler>,
-    _model: Arc<ModelHandle>,
+    model: Arc<ModelHandle>,
     /// Whether dropping this frees it: not if a chain owns it.
     owned: bool,
     /// An engine's check failed inside it.
@@ -114,6 +114,41 @@ impl SamplerHandle {
         }
     }
 
+    /// A grammar that begins where one of the patterns (ECMAScript's) has matched what was accepted.
+    pub(crate) fn lazy_grammar(
+        model: &Arc<ModelHandle>,
+        grammar: &CStr,
+        patterns: &[CString],
+    ) -> Result<Result<Self, Vec<String>>, EngineError> {
+        let mut patterns: Vec<_> = patterns.iter().map(|text| text.as_ptr()).collect();
+        let (sampler, words) = log::keeping(|| {
+            // SAFETY: the vocabulary is alive, and the sampler will hold it; all texts end with a NUL,
+            // and are copied; there are no tokens.
+            unsafe {
+                sys::llama_sampler_init_grammar_lazy_patterns(
+                    model.vocab(),
+                    grammar.as_ptr(),
+                    c"root".as_ptr(),
+                    patterns.as_mut_ptr(),
+                    patterns.len(),
+                    std::ptr::null(),
+                    0,
+                )
+            }
+        });
+        match NonNull::new(sampler?) {
+            Some(sampler) => Ok(Ok(Self::with(sampler, model))),
+            None => Ok(Err(words)),
+        }
+    }
+
+    /// Another one in the same state.
+    pub(crate) fn copy(&self) -> Result<Self, EngineError> {
+        // SAFETY: the sampler is alive; the copy shares the vocabulary only.
+        let copy = unsafe { sys::llama_sampler_clone(self.sampler.as_ptr()) };
+        Self::owning(copy?, &self.model)
+    }
+
     /// Changes the candidates' logits, and gives the one chosen, if this sampler chooses.
     pub(crate) fn apply(
         &mut self,
@@ -161,7 +196,7 @@ impl SamplerHandle {
     fn with(sampler: NonNull<raw::llama_sampler>, model: &Arc<ModelHandle>) -> Self {
         Self {
             sampler,
-            _model: Arc::clone(model),
+            model: Arc::clone(model),
             owned: true,
             poisoned: false,
         }

@@ -1,0 +1,106 @@
+//! The binutils calls of a seal, each from files to a file.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{BuildError, cache::write_atomically, compile::run, toolchain::Toolchain};
+
+/// A seal in the making.
+pub(super) struct Steps<'a> {
+    /// What is sealed, for messages.
+    pub(super) title: &'a str,
+    pub(super) toolchain: &'a Toolchain,
+    pub(super) scratch: &'a Path,
+}
+
+impl Steps<'_> {
+    pub(super) fn link(
+        &self,
+        name: &str,
+        objects: &[PathBuf],
+        wrap: &[&str],
+    ) -> Result<PathBuf, BuildError> {
+        let out = self.scratch.join(format!("{name}.o"));
+        let mut command = self.linker();
+        command.args(wrap.iter().map(|name| format!("--wrap={name}")));
+        command.arg("-o").arg(&out).args(objects);
+        self.run(&mut command, &out)
+    }
+
+    /// [`Steps::link`] with all members of archives. Common symbols get their place: only then can they
+    /// be hidden.
+    pub(super) fn link_whole(&self, name: &str, inputs: &[PathBuf]) -> Result<PathBuf, BuildError> {
+        let out = self.scratch.join(format!("{name}.o"));
+        let mut command = self.linker();
+        command
+            .args(["-d", "--whole-archive", "-o"])
+            .arg(&out)
+            .args(inputs);
+        self.run(&mut command, &out)
+    }
+
+    fn linker(&self) -> Command {
+        let mut command = self.toolchain.ld();
+        command.args(["-r", "--force-group-allocation", "-z", "noexecstack"]);
+        command
+    }
+
+    fn run(&self, command: &mut Command, out: &Path) -> Result<PathBuf, BuildError> {
+        run(
+            &format!("Could not link the objects of {}", self.title),
+            command,
+        )?;
+        Ok(out.to_path_buf())
+    }
+
+    pub(super) fn keep(
+        &self,
+        name: &str,
+        object: &Path,
+        symbols: impl Iterator<Item = String>,
+        patterns: bool,
+    ) -> Result<PathBuf, BuildError> {
+        let out = self.scratch.join(format!("{name}.o"));
+        let list = self.list(&format!("{name}.keep"), symbols)?;
+        let mut command = self.toolchain.objcopy();
+        if patterns {
+            command.arg("--wildcard");
+        }
+        command
+            .arg(format!("--keep-global-symbols={}", list.display()))
+            .arg(object)
+            .arg(&out);
+        run(
+            &format!("Could not hide the symbols of {}", self.title),
+            &mut command,
+        )?;
+        Ok(out)
+    }
+
+    pub(super) fn rename(
+        &self,
+        object: &Path,
+        names: impl Iterator<Item = String>,
+        out: &Path,
+    ) -> Result<(), BuildError> {
+        let list = self.list("names", names)?;
+        let mut command = self.toolchain.objcopy();
+        command
+            .arg(format!("--redefine-syms={}", list.display()))
+            .arg(object)
+            .arg(out);
+        run(
+            &format!("Could not rename the symbols of {}", self.title),
+            &mut command,
+        )
+    }
+
+    fn list(&self, name: &str, lines: impl Iterator<Item = String>) -> Result<PathBuf, BuildError> {
+        let path = self.scratch.join(name);
+        let text: String = lines.map(|line| line + "\n").collect();
+        write_atomically(&path, text.as_bytes())?;
+        Ok(path)
+    }
+}

@@ -1,0 +1,67 @@
+//! What every `-sys` crate has besides its bindings.
+
+/// Defines the engine of a `-sys` crate: `ENGINE`, `SEALED_SYMBOLS`, `GGML_MODE`, `terminate_handler()`.
+///
+/// The arguments are the upstream project's name, and the two functions that each shim exports. `start`
+/// is the shim's function itself or, if it takes more than the log, a call of it.
+///
+/// ```ignore
+/// trifold_runtime::sealed_engine! {
+///     "whisper.cpp",
+///     start: trifold_whisper_start,
+///     terminate_handler: trifold_whisper_terminate_handler,
+/// }
+/// ```
+#[macro_export]
+macro_rules! sealed_engine {
+    ($title:literal, start: $start:ident, terminate_handler: $terminate_handler:ident $(,)?) => {
+        $crate::sealed_engine! {
+            $title,
+            start: |log| {
+                unsafe extern "C" {
+                    fn $start(log: $crate::guard::LogFn);
+                }
+                // SAFETY: a function of the sealed object, with this signature; it keeps the pointer,
+                // which is to a function and so lives forever.
+                unsafe { $start(log) }
+            },
+            terminate_handler: $terminate_handler,
+        }
+    };
+    ($title:literal, start: |$log:ident| $start:block, terminate_handler: $terminate_handler:ident $(,)?) => {
+        #[doc = concat!($title, ": entered only after a look at the CPU.")]
+        pub static ENGINE: $crate::Engine = $crate::Engine::new(
+            $title,
+            env!("TRIFOLD_CPU_LEVEL"),
+            env!("TRIFOLD_CPU_FEATURES"),
+            start,
+        );
+
+        /// How many symbols the sealed object defines: the API and its guarded forms. The build has read
+        /// the object back and found these and no other.
+        pub const SEALED_SYMBOLS: &str = env!("TRIFOLD_SEALED_SYMBOLS");
+
+        /// `aligned` or `pinned`: which ggml the engine was compiled against.
+        pub const GGML_MODE: &str = env!("TRIFOLD_MODE");
+
+        fn start() {
+            let $log: $crate::guard::LogFn = on_log;
+            $start
+        }
+
+        /// The address of the process's C++ terminate handler: ggml would install its own, the seal keeps
+        /// it from doing so. For `trifold_runtime::process::Snapshot`.
+        pub fn terminate_handler() -> usize {
+            unsafe extern "C" {
+                fn $terminate_handler() -> usize;
+            }
+            // SAFETY: a function of the sealed object that reads a global and returns a pointer.
+            unsafe { $terminate_handler() }
+        }
+
+        unsafe extern "C" fn on_log(level: i32, text: *const std::ffi::c_char, length: usize) {
+            // SAFETY: the shim passes a text and its length.
+            unsafe { $crate::guard::receive_log($title, level, text, length) }
+        }
+    };
+}
