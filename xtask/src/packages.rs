@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
-    checks::step,
+    checks::{self, step},
     examples,
     interpreters::{Interpreter, Interpreters},
     python::{self, Environment},
@@ -33,6 +33,9 @@ const SYSTEM: &str = "/usr/bin/python3";
 pub(crate) fn test(root: &Path) -> Result<()> {
     let interpreters = Interpreters::find()?;
     let aligned = wheels(root, "dist", false)?;
+    let mut audit = checks::cargo(["run", "--locked", "--quiet", "-p", "trifold-pack", "--"]);
+    audit.args(["audit", "--deny", "warnings"]).args(&aligned);
+    step("Python: audit of the wheels", &mut audit)?;
     let default = &interpreters.default;
     let tests = Environment::new(root, "test", &default.path, &["test.txt", "lint.txt"])?;
     tests.install_trifold(&aligned)?;

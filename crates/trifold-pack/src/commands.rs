@@ -1,0 +1,17 @@
+//! The commands, one file each: arguments, and what is done with them.
+
+pub(crate) mod audit;
+pub(crate) mod coload;
+pub(crate) mod seal;
+
+use std::io::Write as _;
+
+use trifold_pack::PackError;
+
+/// Writes to standard output.
+fn print(text: &str) -> Result<(), PackError> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(PackError::Stdout)
+}

@@ -1,0 +1,163 @@
+use std::{io, path::PathBuf};
+
+/// What can go wrong while something is audited. [`PackError::hint`] says what to do about it.
+///
+/// What is wrong *with* the audited file is not an error but a [`Finding`](crate::Finding).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// A file or folder could not be read or written.
+    #[error("{what}: {}", path.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// Standard output could not be written.
+    #[error("Could not write to standard output")]
+    Stdout(#[source] io::Error),
+    /// A file of a kind that is not audited.
+    #[error("Not supported: {found} at {place} (expected {expected})")]
+    Unsupported {
+        /// The file.
+        place: String,
+        /// What would have been.
+        expected: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// An ELF file that contradicts itself.
+    #[error("Damaged ELF file: {place}: {what}")]
+    Elf {
+        /// The file.
+        place: String,
+        /// What is wrong, expected and found.
+        what: String,
+    },
+    /// A wheel or archive that cannot be read.
+    #[error("Damaged {kind}: {place}: {what}")]
+    Archive {
+        /// `wheel` or `archive`.
+        kind: &'static str,
+        /// The file.
+        place: String,
+        /// What is wrong, expected and found.
+        what: String,
+    },
+    /// Something larger than this program is willing to read.
+    #[error("Too large: {what} of {place} (expected at most {limit}, found {found})")]
+    Limit {
+        /// The file.
+        place: String,
+        /// Which part of it.
+        what: String,
+        /// The most that is read.
+        limit: u64,
+        /// What the file says.
+        found: u64,
+    },
+    /// The configuration file means nothing.
+    #[error("Invalid configuration: {}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// No rule and no severity has this name.
+    #[error("Unknown rule: {name}")]
+    UnknownRule {
+        /// The name.
+        name: String,
+    },
+    /// No such file, and no installed package of this name.
+    #[error("Nothing to audit at: {name} (no such file, and no such package in {searched})")]
+    NoPackage {
+        /// The argument.
+        name: String,
+        /// The folders that were searched.
+        searched: String,
+    },
+    /// A folder or package without a native file.
+    #[error("No native file in: {}", path.display())]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A library cannot be sealed.
+    #[error(transparent)]
+    Seal(#[from] trifold_build::BuildError),
+    /// Packages cannot be loaded together.
+    #[error(transparent)]
+    Coload(#[from] crate::coload::ColoadError),
+}
+
+impl PackError {
+    pub(crate) fn io(
+        what: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { what, path, source }
+    }
+
+    /// Whether the reader of our output has gone, as `head` does.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// Whether the command line or the configuration was wrong, and not a file.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Config { .. }
+                | Self::UnknownRule { .. }
+                | Self::NoPackage { .. }
+                | Self::Coload(_)
+        )
+    }
+
+    /// One sentence on what to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Io { source, .. } | Self::Stdout(source) => match source.kind() {
+                io::ErrorKind::NotFound => "See that the file is there".into(),
+                io::ErrorKind::PermissionDenied => {
+                    "Choose a place that you may read and write".into()
+                }
+                io::ErrorKind::StorageFull => {
+                    "Free some space, or set TMPDIR to a folder on another disk".into()
+                }
+                _ => return None,
+            },
+            Self::Unsupported { .. } => {
+                "Only 64-bit little-endian ELF files for x86-64, and what holds them, are audited"
+                    .into()
+            }
+            Self::Elf { .. } | Self::Archive { .. } => {
+                "Get the file again: it is cut off or changed; a loader would refuse it, too".into()
+            }
+            Self::Limit { .. } => {
+                "Real files stay far below this limit: see where the file comes from".into()
+            }
+            Self::Config { .. } => "docs/audit.md lists what may stand in it".into(),
+            Self::UnknownRule { .. } => {
+                "Rules have names such as TP001 or exported-private; `trifold-pack audit --rules` lists them, \
+                 and `errors`, `warnings` and `all` name many at once"
+                    .into()
+            }
+            Self::NoPackage { .. } => {
+                "Give a path, or name the interpreter that has the package with --python".into()
+            }
+            Self::Coload(error) => return error.hint(),
+            Self::Seal(error) => return error.hint(),
+            Self::Empty { .. } => "Give the folder that the package is installed in".into(),
+        })
+    }
+}

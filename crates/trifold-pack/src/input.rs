@@ -1,0 +1,229 @@
+//! What an argument names: a path, or an installed package.
+
+use std::{
+    collections::BTreeSet,
+    path::{Component, Path, PathBuf},
+};
+
+use object::read::{ReadCache, archive::ArchiveFile};
+
+use crate::{Data, PackError, data::Stream, limits, wheel};
+
+/// Something to audit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Input {
+    /// A wheel, a folder, an ELF file or a static archive.
+    Path(PathBuf),
+    /// An installed package.
+    Installed {
+        /// Its name.
+        name: String,
+        /// The folder that it is installed in, such as `site-packages`.
+        folder: PathBuf,
+        /// Its files, relative to the folder.
+        files: Vec<PathBuf>,
+    },
+}
+
+impl Input {
+    /// What an argument names: a path if there is such a file or folder, else an installed package in one
+    /// of the `folders`.
+    ///
+    /// # Errors
+    /// If there is neither.
+    pub fn find(argument: &str, folders: &[PathBuf]) -> Result<Self, PackError> {
+        let path = Path::new(argument);
+        let is_wheel = path.extension().is_some_and(|extension| extension == "whl");
+        let looks_like_path = argument.contains('/') || is_wheel;
+        if looks_like_path || path.exists() {
+            return Ok(Self::Path(path.into()));
+        }
+        for folder in folders {
+            if let Some(input) = installed(argument, folder)? {
+                return Ok(input);
+            }
+        }
+        let searched = if folders.is_empty() {
+            "no folder: no Python was found".to_owned()
+        } else {
+            let shown = folders.iter().map(|folder| folder.display().to_string());
+            shown.collect::<Vec<_>>().join(", ")
+        };
+        Err(PackError::NoPackage {
+            name: argument.into(),
+            searched,
+        })
+    }
+}
+
+/// The folders that an interpreter imports packages from, found beside it without running it: `python` is
+/// an interpreter, or the folder of an environment. Without one: the active environment, else the
+/// `python3` of `PATH`.
+pub fn site_packages(python: Option<&Path>) -> Vec<PathBuf> {
+    let mut roots = Vec::new();
+    match python {
+        Some(path) if path.is_dir() => roots.push(path.to_owned()),
+        Some(path) => roots.extend(prefixes(path)),
+        None => {
+            if let Some(path) = std::env::var_os("VIRTUAL_ENV") {
+                roots.push(path.into());
+            } else if let Some(path) = std::env::var_os("PATH") {
+                let found = std::env::split_paths(&path)
+                    .filter(|folder| folder.is_absolute())
+                    .map(|folder| folder.join("python3"))
+                    .find(|program| program.is_file());
+                roots.extend(found.iter().flat_map(|program| prefixes(program)));
+            }
+        }
+    }
+    let mut folders = BTreeSet::new();
+    for root in roots {
+        for lib in ["lib", "lib64", "local/lib"] {
+            let entries = fs_err::read_dir(root.join(lib))
+                .into_iter()
+                .flatten()
+                .flatten();
+            for entry in entries {
+                if entry.file_name().to_string_lossy().starts_with("python3") {
+                    folders.extend([
+                        entry.path().join("site-packages"),
+                        entry.path().join("dist-packages"),
+                    ]);
+                }
+            }
+        }
+        folders.insert(root);
+    }
+    folders
+        .into_iter()
+        .filter(|folder| folder.is_dir())
+        .collect()
+}
+
+/// `bin/python3` → its prefix, and that of what it links to.
+fn prefixes(program: &Path) -> Vec<PathBuf> {
+    let above = |path: &Path| path.parent().and_then(Path::parent).map(Path::to_owned);
+    let mut found: Vec<PathBuf> = above(program).into_iter().collect();
+    found.extend(
+        fs_err::canonicalize(program)
+            .ok()
+            .as_deref()
+            .and_then(above),
+    );
+    found.dedup();
+    found
+}
+
+fn installed(name: &str, folder: &Path) -> Result<Option<Input>, PackError> {
+    let Ok(entries) = fs_err::read_dir(folder) else {
+        return Ok(None);
+    };
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            let dist = file
+                .strip_suffix(".dist-info")
+                .and_then(|file| file.split_once('-'));
+            dist.is_some_and(|(dist, _)| wheel::plain(dist) == wheel::plain(name))
+        })
+        .collect();
+    found.sort();
+    let Some(record) = found.pop().map(|folder| folder.join("RECORD")) else {
+        return Ok(None);
+    };
+    let text = fs_err::read_to_string(&record).map_err(PackError::io("Could not read", &record))?;
+    let mut files: Vec<PathBuf> = text
+        .lines()
+        .filter_map(|line| wheel::fields(line).into_iter().next())
+        .map(PathBuf::from)
+        // Programs lie above; what lies elsewhere is no part of the package.
+        .filter(|file| {
+            let up = file
+                .components()
+                .filter(|part| *part == Component::ParentDir)
+                .count();
+            file.is_relative() && up <= 3 && folder.join(file).is_file()
+        })
+        .collect();
+    files.sort();
+    files.dedup();
+    Ok(Some(Input::Installed {
+        name: name.into(),
+        folder: folder.into(),
+        files,
+    }))
+}
+
+/// All files of a folder, relative to it, sorted. Links are not followed.
+pub(crate) fn walk(folder: &Path) -> Result<Vec<PathBuf>, PackError> {
+    let mut files = Vec::new();
+    let mut open = vec![(PathBuf::new(), 0)];
+    while let Some((inside, depth)) = open.pop() {
+        let place = folder.join(&inside);
+        for entry in fs_err::read_dir(&place).map_err(PackError::io("Could not read", &place))? {
+            let entry = entry.map_err(PackError::io("Could not read", &place))?;
+            let kind = entry
+                .file_type()
+                .map_err(PackError::io("Could not read", entry.path()))?;
+            let inside = inside.join(entry.file_name());
+            if kind.is_dir() {
+                limit(folder, "the depth", limits::FOLDER_DEPTH, depth + 1)?;
+                open.push((inside, depth + 1));
+            } else if kind.is_file() {
+                files.push(inside);
+                limit(
+                    folder,
+                    "the number of files",
+                    limits::FOLDER_FILES,
+                    files.len(),
+                )?;
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn limit(folder: &Path, what: &str, limit: usize, found: usize) -> Result<(), PackError> {
+    if found <= limit {
+        return Ok(());
+    }
+    Err(PackError::Limit {
+        place: folder.display().to_string(),
+        what: what.into(),
+        limit: limit as u64,
+        found: found as u64,
+    })
+}
+
+/// The members of a static archive: name and content.
+pub(crate) fn members(data: &Data) -> Result<Vec<(String, Data)>, PackError> {
+    let damaged = |error: object::read::Error| PackError::Archive {
+        kind: "archive",
+        place: data.place().into(),
+        what: error.to_string(),
+    };
+    // Keeps the headers that it reads: 60 bytes for each member, and the table of symbols.
+    let cache = ReadCache::new(Stream::new(data));
+    let archive = ArchiveFile::parse(&cache).map_err(damaged)?;
+    let mut members = Vec::new();
+    for member in archive.members() {
+        let member = member.map_err(damaged)?;
+        if members.len() >= limits::ARCHIVE_MEMBERS {
+            return Err(PackError::Limit {
+                place: data.place().into(),
+                what: "the number of members".into(),
+                limit: limits::ARCHIVE_MEMBERS as u64,
+                found: members.len() as u64 + 1,
+            });
+        }
+        let name = crate::text::clean(&String::from_utf8_lossy(member.name()));
+        let (start, len) = member.file_range();
+        let place = format!("{}({name})", data.place());
+        members.push((name, data.part(start, len, place)));
+    }
+    Ok(members)
+}

@@ -1,0 +1,266 @@
+//! Wheels as wheels.
+
+use trifold_pack::{Config, Input, audit};
+
+use crate::support::{WheelFile, audited, clean_extension, finding, record, rules};
+
+#[test]
+fn a_wheel_without_findings() {
+    let package = WheelFile::new().audit();
+    // A tag older than what is promised is worth a note only.
+    let rest: Vec<&str> = rules(&package)
+        .into_iter()
+        .filter(|rule| *rule != "TP014")
+        .collect();
+    assert_eq!(rest, [""; 0], "{:#?}", package.findings);
+    let metadata = package.metadata.unwrap();
+    assert_eq!(
+        (metadata.name.as_str(), metadata.version.as_str()),
+        ("p", "1.0")
+    );
+    assert_eq!(metadata.license.as_deref(), Some("MIT"));
+    assert_eq!(metadata.tags, ["cp39-abi3-manylinux_2_28_x86_64"]);
+    assert_eq!(metadata.license_files, ["p-1.0.dist-info/licenses/LICENSE"]);
+    assert!(package.natives[0].packed.unwrap() < package.natives[0].bytes);
+}
+
+#[test]
+fn a_record_that_is_wrong() {
+    let mut wheel = WheelFile::new();
+    wheel.entries.push(("p/a.py".into(), b"a".into()));
+    wheel.entries.push(("p/b.py".into(), b"b".into()));
+    let listed = [
+        ("p/a.py".to_owned(), b"other".to_vec()),
+        ("p/gone.py".to_owned(), Vec::new()),
+    ];
+    wheel.record = Some(record(&listed));
+    let package = wheel.audit();
+    let found = finding(&package, "TP050");
+    for expected in [
+        "p/a.py has another hash",
+        "p/a.py has another size (expected 1, found 5)",
+        "p/b.py is not listed",
+        "p/gone.py is listed and not there",
+    ] {
+        assert!(
+            found.details.iter().any(|detail| detail == expected),
+            "{expected}: {:?}",
+            found.details
+        );
+    }
+    assert!(found.denied);
+}
+
+#[test]
+fn names_that_leave_the_folder() {
+    for (name, problem) in [
+        ("../evil.py", "leaves the folder"),
+        ("p/../../evil.py", "leaves the folder"),
+        ("/etc/evil", "is an absolute path"),
+        ("C:\\evil", "is an absolute path"),
+        ("p\\..\\evil", "leaves the folder"),
+        ("p/\x1b[2Jevil", "is no readable name"),
+    ] {
+        let mut wheel = WheelFile::new();
+        wheel.entries.push((name.into(), b"x".into()));
+        let package = wheel.audit();
+        let found = finding(&package, "TP052");
+        assert!(found.message.contains(problem), "{name}: {}", found.message);
+        assert!(!found.message.contains('\x1b'));
+    }
+}
+
+#[test]
+fn links_and_copies() {
+    let (_folder, path) = WheelFile::new().write();
+    let mut zip = zip::ZipWriter::new_append(
+        fs_err::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap(),
+    )
+    .unwrap();
+    zip.add_symlink(
+        "p/link.so",
+        "../../etc/passwd",
+        zip::write::SimpleFileOptions::default(),
+    )
+    .unwrap();
+    zip.finish().unwrap();
+    assert!(
+        finding(&audited(&path), "TP052")
+            .message
+            .contains("p/link.so is a symbolic link")
+    );
+    let mut wheel = WheelFile::new();
+    let copy = wheel.entries[0].1.clone();
+    wheel.entries.push(("p/n.abi3.so".into(), copy));
+    let package = wheel.audit();
+    assert_eq!(
+        finding(&package, "TP042").details,
+        ["p/m.abi3.so", "p/n.abi3.so"]
+    );
+}
+
+#[test]
+fn tags_that_lie() {
+    let mut wheel = WheelFile::new();
+    wheel.tag = "cp39-abi3-manylinux_2_17_x86_64";
+    let source = "#include <math.h>\n__attribute__((visibility(\"default\"))) void *PyInit_m(void) { return 0; }\n__attribute__((visibility(\"default\"))) double f(double x) { return exp(x); }";
+    wheel.entries[0].1 = crate::support::Compiled::new("m.so", source, &["-lm"]).bytes();
+    let package = wheel.audit();
+    let found = finding(&package, "TP011");
+    assert_eq!(
+        found.message,
+        "promises manylinux_2_17_x86_64, and needs manylinux_2_31_x86_64"
+    );
+    assert!(
+        found.details[0]
+            .contains("GLIBC_2.29 of libm.so.6 (newest that the tag admits: GLIBC_2.17) for exp"),
+        "{:?}",
+        found.details
+    );
+    wheel.tag = "cp39-abi3-linux_x86_64";
+    assert!(rules(&wheel.audit()).contains(&"TP012"));
+    wheel.tag = "py3-none-any";
+    assert!(rules(&wheel.audit()).contains(&"TP013"));
+}
+
+#[test]
+fn libraries_that_are_missing() {
+    let library = crate::support::Compiled::new(
+        "libdep.so",
+        "__attribute__((visibility(\"default\"))) int dep(void) { return 1; }",
+        &["-Wl,-soname,libdep.so.7"],
+    );
+    let source = "int dep(void);\n__attribute__((visibility(\"default\"))) void *PyInit_m(void) { return dep() ? 0 : (void *)dep; }";
+    let link = library.path.display().to_string();
+    let extension = crate::support::Compiled::new("m.so", source, &[&link]);
+    let mut wheel = WheelFile::new();
+    wheel.entries[0].1 = extension.bytes();
+    assert_eq!(
+        finding(&wheel.audit(), "TP010").message,
+        "needs libdep.so.7"
+    );
+    // In the package under another file name, as auditwheel does not: its SONAME counts.
+    wheel
+        .entries
+        .push(("p.libs/libdep.so".into(), library.bytes()));
+    assert!(!rules(&wheel.audit()).contains(&"TP010"));
+}
+
+#[test]
+fn metadata_that_is_wrong() {
+    let mut wheel = WheelFile::new();
+    wheel.metadata = "Metadata-Version: 2.4\nName: q\nLicense-File: NOTICE\n".into();
+    let package = wheel.audit();
+    let found = finding(&package, "TP051");
+    assert!(
+        found
+            .details
+            .contains(&"version in METADATA (found: none)".to_owned()),
+        "{:?}",
+        found.details
+    );
+    assert!(
+        found
+            .details
+            .iter()
+            .any(|detail| detail.contains("expected p, found q"))
+    );
+    assert!(
+        finding(&package, "TP053")
+            .message
+            .contains("NOTICE, which METADATA names, is missing")
+    );
+}
+
+#[test]
+fn native_files_of_other_systems() {
+    let mut wheel = WheelFile::new();
+    let mut pe = vec![0; 128];
+    pe[..2].copy_from_slice(b"MZ");
+    let mut big = clean_extension().bytes();
+    big[5] = 2;
+    big[18..20].copy_from_slice(&[0, 21]);
+    let mut narrow = clean_extension().bytes();
+    narrow[4] = 1;
+    narrow[18..20].copy_from_slice(&[3, 0]);
+    for (name, bytes, _) in foreign() {
+        wheel.entries.push((name, bytes));
+    }
+    wheel.entries.push(("p/x.dll".into(), pe));
+    wheel.entries.push(("p/big.so".into(), big));
+    wheel.entries.push(("p/narrow.so".into(), narrow));
+    let package = wheel.audit();
+    let messages: Vec<&str> = package
+        .findings
+        .iter()
+        .filter(|finding| finding.rule == "TP090")
+        .map(|finding| finding.message.as_str())
+        .collect();
+    for expected in [
+        "a PE file (Windows)",
+        "a 64-bit big-endian ELF file for PowerPC",
+        "a 32-bit little-endian ELF file for x86",
+        "a 64-bit Mach-O file",
+        "a universal Mach-O file",
+    ] {
+        assert!(
+            messages.iter().any(|message| message.contains(expected)),
+            "{expected}: {messages:?}"
+        );
+    }
+    assert_eq!(package.natives.len(), 1);
+}
+
+fn foreign() -> Vec<(String, Vec<u8>, &'static str)> {
+    let macho = [0xcf, 0xfa, 0xed, 0xfe, 7, 0, 0, 1].repeat(20);
+    let universal = [[0xca, 0xfe, 0xba, 0xbe], [0, 0, 0, 2]].concat().repeat(20);
+    vec![
+        ("p/x.dylib".into(), macho, "Mach-O"),
+        ("p/u.dylib".into(), universal, "Mach-O"),
+    ]
+}
+
+#[test]
+fn foreign_files_on_their_own_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes, what) in foreign() {
+        let path = folder.path().join(name.replace('/', "_"));
+        fs_err::write(&path, bytes).unwrap();
+        let error = audit(&[Input::Path(path)], &Config::default()).unwrap_err();
+        assert!(error.to_string().starts_with("Not supported: "), "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[test]
+fn an_installed_package_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = folder.path().join("lib/python3.12/site-packages");
+    fs_err::create_dir_all(site.join("some_package-1.0.dist-info")).unwrap();
+    fs_err::create_dir_all(site.join("some_package")).unwrap();
+    fs_err::write(
+        site.join("some_package/m.abi3.so"),
+        clean_extension().bytes(),
+    )
+    .unwrap();
+    fs_err::write(site.join("other.so"), clean_extension().bytes()).unwrap();
+    let record =
+        "some_package/m.abi3.so,,\nsome_package/gone.py,,\nsome_package-1.0.dist-info/RECORD,,\n";
+    fs_err::write(site.join("some_package-1.0.dist-info/RECORD"), record).unwrap();
+    let folders = trifold_pack::site_packages(Some(folder.path()));
+    let input = Input::find("Some-Package", &folders).unwrap();
+    let report = audit(&[input], &Config::default()).unwrap();
+    let paths: Vec<&str> = report.packages[0]
+        .natives
+        .iter()
+        .map(|native| native.path.as_str())
+        .collect();
+    assert_eq!(paths, ["some_package/m.abi3.so"]);
+    let error = Input::find("missing-package", &folders).unwrap_err();
+    assert!(error.to_string().contains("no such package in"), "{error}");
+    assert!(error.is_usage());
+}
