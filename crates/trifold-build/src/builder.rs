@@ -94,11 +94,20 @@ impl Builder {
         })
     }
 
+    /// Which ggml an engine gets.
+    pub fn mode_of(&self, name: &str) -> Result<Mode, BuildError> {
+        Ok(if self.config.engine(name)?.pinned {
+            Mode::Pinned
+        } else {
+            self.mode
+        })
+    }
+
     /// The source of an engine, and the source whose ggml it is compiled against.
     pub fn trees(&self, name: &str) -> Result<(Tree, Tree), BuildError> {
         let tree = source::locate(&self.config, &self.cache, name)?;
         let aligned_to = &self.config.common.aligned_to;
-        let ggml = match self.mode {
+        let ggml = match self.mode_of(name)? {
             Mode::Aligned if name != aligned_to => {
                 source::locate(&self.config, &self.cache, aligned_to)?
             }
@@ -137,7 +146,7 @@ impl Builder {
         let folder = self
             .cache
             .folder("engines")?
-            .join(format!("{name}-{}-{key}", self.mode.name()));
+            .join(format!("{name}-{}-{key}", self.mode_of(name)?.name()));
         let sealed = Sealed {
             engine: name.into(),
             archive: folder.join(format!("libtrifold_{name}.a")),

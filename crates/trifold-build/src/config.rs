@@ -89,6 +89,9 @@ pub struct Engine {
     pub source: Source,
     /// The folder of the ggml that the source ships.
     pub ggml: PathBuf,
+    /// Whether it is compiled against that ggml in every mode: one that upstream has changed.
+    #[serde(default)]
+    pub pinned: bool,
     /// Templates (`name.h.in`) to fill in, as CMake's `configure_file` would.
     #[serde(default)]
     pub configure: Vec<PathBuf>,

@@ -108,7 +108,8 @@ fn build(engine: &str, builder: &Builder) -> Result<Vec<String>, BuildError> {
         "rustc-env=TRIFOLD_CPU_FEATURES={}",
         features.join(",")
     ));
-    lines.push(format!("rustc-env=TRIFOLD_MODE={}", builder.mode.name()));
+    let mode = builder.mode_of(engine)?;
+    lines.push(format!("rustc-env=TRIFOLD_MODE={}", mode.name()));
     if skip {
         lines.push("rustc-cfg=trifold_no_engine".into());
         lines.push("rustc-env=TRIFOLD_SEALED_SYMBOLS=0".into());

@@ -4,9 +4,7 @@
 #include "ggml.h"
 #include "transcribe.h"
 
-namespace {
-
-void on_log(transcribe_log_level level, const char * text, void *) {
+static void on_log(transcribe_log_level level, const char * text, void *) {
     using trifold::log_level;
     switch (level) {
         case TRANSCRIBE_LOG_LEVEL_ERROR: return trifold::log(log_level::error, text);
@@ -16,8 +14,6 @@ void on_log(transcribe_log_level level, const char * text, void *) {
         default:                         return trifold::log(log_level::debug, text);
     }
 }
-
-} // namespace
 
 extern "C" __attribute__((visibility("default"))) void TRIFOLD_NAME(start)(trifold::log_fn log) {
     trifold::start(log);

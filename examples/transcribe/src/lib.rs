@@ -21,18 +21,14 @@ trifold_runtime::sealed_engine! {
 }
 
 /// Why a transcription failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The engine was stopped by an exception or one of its own checks.
-    Engine(EngineError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The engine refused, in its own words.
+    #[error("transcribe.cpp refused: {0}")]
     Refused(String),
-}
-
-impl From<EngineError> for Error {
-    fn from(error: EngineError) -> Self {
-        Self::Engine(error)
-    }
 }
 
 /// A loaded model. It is freed when dropped.

@@ -72,7 +72,7 @@ fn other_transcript() -> String {
     transcriber
         .transcribe_file(model_path(RECORDING), &options)
         .unwrap()
-        .text()
+        .text
 }
 
 fn text() -> String {
