@@ -136,8 +136,10 @@ fn cargo_deny() -> Result<Command> {
     let folder = root().join("target/tools");
     let program = folder.join("bin/cargo-deny");
     if !program.is_file() {
+        // Not optimised: it runs once for a few seconds, and compiling it well takes minutes.
         let mut install = cargo([
             "install",
+            "--debug",
             "--locked",
             "--quiet",
             "cargo-deny@0.20.2",

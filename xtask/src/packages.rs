@@ -32,7 +32,13 @@ const SYSTEM: &str = "/usr/bin/python3";
 /// Builds the wheels and tests them.
 pub(crate) fn test(root: &Path) -> Result<()> {
     let interpreters = Interpreters::find()?;
-    let aligned = wheels(root, "dist", false)?;
+    let aligned = wheels::build(
+        root,
+        &wheels::Options {
+            no_sdist: true,
+            ..wheels::Options::default()
+        },
+    )?;
     let mut audit = checks::cargo(["run", "--locked", "--quiet", "-p", "trifold-pack", "--"]);
     audit.args(["audit", "--deny", "warnings"]).args(&aligned);
     step("Python: audit of the wheels", &mut audit)?;
@@ -71,7 +77,7 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     )?;
     let torch = beside_torch(root, &aligned)?;
 
-    let pinned = wheels(root, "target/wheels/dist-pinned", true)?;
+    let pinned = pinned_wheels(root)?;
     let environment = Environment::new(root, "pinned", &default.path, &["test.txt"])?;
     environment.install_trifold(&pinned)?;
     step(
@@ -224,11 +230,20 @@ fn pytest(root: &Path, environment: &Environment, name: &str) -> Command {
     command
 }
 
-/// Builds the wheels of a mode; gives those that were built.
-fn wheels(root: &Path, out: &str, pinned: bool) -> Result<Vec<PathBuf>> {
+/// The engines' wheels, each with its own ggml. What the optimiser makes of the Rust in them is tested by
+/// the others.
+fn pinned_wheels(root: &Path) -> Result<Vec<PathBuf>> {
+    let names = [
+        "trifold-llama",
+        "trifold-whisper",
+        "trifold-diffusion",
+        "trifold-demo-models",
+    ];
     let options = wheels::Options {
-        out: out.into(),
-        pinned,
+        packages: names.map(Into::into).to_vec(),
+        out: "target/wheels/dist-pinned".into(),
+        pinned: true,
+        quick: true,
         no_sdist: true,
         ..wheels::Options::default()
     };
