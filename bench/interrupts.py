@@ -2,8 +2,8 @@
 
     python bench/interrupts.py [repeats]
 
-For each kind of call a child process presses Ctrl-C at random moments of it, and writes down how long it took
-until the exception came; a line for each kind is printed: how many were pressed while the call ran, the median
+For each kind of call a child process presses Ctrl-C at random moments of it, and writes down how long it
+took until the exception came; a line for each kind is printed: how many were pressed while the call ran, the median
 and the longest, in milliseconds. Needs the three packages and the demo models.
 """
 
@@ -145,6 +145,7 @@ for moment in moments:
 
 
 def main(repeats: int) -> None:
+    """Measures every kind of call."""
     chosen = random.Random(1)
     print(f"{'call':40} {'pressed':>7} {'median':>7} {'longest':>7}  ms")
     for name, (setup, call, (first, last)) in CALLS.items():

@@ -6,6 +6,7 @@ from errno import ENOENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
     from types import TracebackType
     from typing import Any, Callable, NoReturn, TypeVar, Union
 
@@ -169,12 +170,35 @@ class Bar:
 async def in_thread(cancel: CancelToken, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Runs a call in a thread; if this task is cancelled, so is the call, through its token."""
     import asyncio
+    import contextvars
+    from functools import partial
 
+    bound = partial(contextvars.copy_context().run, call, *args, **kwargs)
     try:
-        return await asyncio.to_thread(call, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(_pool(), bound)
     except asyncio.CancelledError:
         cancel.cancel()
         raise
+
+
+_threads: tuple[int, Executor] | None = None
+
+
+def _pool() -> Executor:
+    """Threads that wait for engines.
+
+    Not asyncio's own: these are few, others need them, and there a call that waits for its turn would keep
+    others from asking for theirs.
+    """
+    global _threads
+    from os import getpid
+
+    # A process that was forked has none of them.
+    if _threads is None or _threads[0] != getpid():
+        from concurrent.futures import ThreadPoolExecutor
+
+        _threads = getpid(), ThreadPoolExecutor(1024, thread_name_prefix="trifold")
+    return _threads[1]
 
 
 def child(options: Any) -> CancelToken:

@@ -457,6 +457,24 @@ def test_asyncio(llm, wide, endless):
     assert asyncio.run(tour()).text == expected
 
 
+def test_calls_that_wait_for_one_model_keep_nothing_else_waiting(llm, wide, endless):
+    async def tour():
+        running = [asyncio.ensure_future(wide.agenerate(PROMPT, **endless)) for _ in range(50)]
+        await asyncio.sleep(0.1)
+        # More than asyncio has threads of its own, for which others wait as well.
+        answer = await asyncio.wait_for(llm.agenerate(PROMPT, **SHORT), 30)
+        assert await asyncio.wait_for(asyncio.to_thread(len, "abc"), 30) == 3
+        with pytest.raises(TimedOutError):
+            await wide.agenerate(PROMPT, timeout=0.1, **SHORT)
+        assert not any(task.done() for task in running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        return answer.finish_reason
+
+    assert asyncio.run(tour()) == "length"
+
+
 @pytest.mark.parametrize("own_token", [False, True])
 @pytest.mark.parametrize("how", ["agenerate", "astream", "achat", "aembed"])
 def test_a_cancelled_task_stops_the_engine(wide, endless, still_works, own_token, how):

@@ -193,3 +193,11 @@ def test_wrong_tools(llm, wrong):
         llm.chat(SUM, tools=wrong)
     with pytest.raises(OptionError, match="beside tools"):
         llm.chat(SUM, tools=[WEATHER], grammar='root ::= "a"')
+
+
+def test_a_choice_of_tools_needs_tools(llm):
+    messages = [{"role": "user", "content": "Hello!"}]
+    for choice in ("required", {"type": "function", "function": {"name": "f"}}):
+        with pytest.raises(OptionError, match="Expected tools for tool_choice"):
+            llm.chat(messages, tool_choice=choice)
+    assert llm.chat(messages, tool_choice="none", max_tokens=4).text

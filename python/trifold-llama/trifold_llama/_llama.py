@@ -202,6 +202,12 @@ class Llama(Handle):
         **options: Unpack[GenerateOptions],
     ) -> Stream:
         """As ``chat``, piece by piece, while the engine goes on. Calls of tools come with ``complete()``."""
+        if tools is None and tool_choice not in ("auto", "none"):
+            from ._errors import OptionError
+
+            raise OptionError(
+                f"Expected tools for tool_choice={tool_choice!r} (found none)", "Pass tools=[...]."
+            )
         conversation = _conversation(messages, tools)
         choice = to_json("tool_choice", tool_choice)
         native = self._native.chat(*conversation, choice, parallel_tool_calls, _options(options))

@@ -8,7 +8,7 @@ from ._common import Handle, Running, child, demo_models, in_thread, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
     from os import PathLike
     from typing import Any, Callable
 
@@ -185,7 +185,7 @@ class Whisper(Handle):
 
     async def astream(
         self, audio: Audio, *, progress: Progress = None, **options: Unpack[TranscribeOptions]
-    ) -> AsyncIterator[Segment]:
+    ) -> AsyncGenerator[Segment, None]:
         """``stream`` for asyncio: ``async for segment in whisper.astream(...)``."""
         cancel = child(options)
         stream = await in_thread(cancel, self.stream, audio, progress=progress, **options)
