@@ -3,8 +3,8 @@
     python bench/interrupts.py [repeats]
 
 For each kind of call a child process presses Ctrl-C at random moments of it, and writes down how long it
-took until the exception came; a line for each kind is printed: how many were pressed while the call ran, the median
-and the longest, in milliseconds. Needs the three packages and the demo models.
+took until the exception came; a line for each kind is printed: how many were pressed while the call ran, the
+median and the longest, in milliseconds. Needs the three packages and the demo models.
 """
 
 from __future__ import annotations
