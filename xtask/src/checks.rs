@@ -81,7 +81,7 @@ fn rust() -> Result<()> {
         "--manifest-path",
         "examples/transcribe/Cargo.toml",
     ]);
-    example.env("CARGO_TARGET_DIR", root().join("target/examples"));
+    example.env("CARGO_TARGET_DIR", root().join("target/transcribe"));
     step("A fourth engine beside the three", &mut example)
 }
 
