@@ -3,18 +3,16 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    thread::ScopedJoinHandle,
-    time::Instant,
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::Result;
 
 use crate::{
     checks::{self, step},
     examples,
     interpreters::{Interpreter, Interpreters},
     python::{self, Environment},
-    wheels,
+    wheels::{self, Effort},
 };
 
 /// The packages with an engine.
@@ -22,6 +20,17 @@ pub(crate) const ENGINES: [&str; 3] = ["trifold_llama", "trifold_whisper", "trif
 
 /// The tests of the packages themselves, which run on several Pythons.
 const SUITES: [&str; 4] = ["llama", "whisper", "diffusion", "umbrella"];
+
+/// What runs on other Pythons than the default one, too: what a version can make a difference to. The rest
+/// is about engines.
+const ELSEWHERE: [&str; 6] = [
+    "llama",
+    "umbrella",
+    "whisper/test_tour.py",
+    "whisper/test_process.py",
+    "diffusion/test_tour.py",
+    "diffusion/test_process.py",
+];
 
 /// The newest Python 3.N that all of `peers.txt` has wheels for.
 const PEERS: u32 = 13;
@@ -36,6 +45,7 @@ pub(crate) fn test(root: &Path) -> Result<()> {
         root,
         &wheels::Options {
             no_sdist: true,
+            effort: Effort::Enough,
             ..wheels::Options::default()
         },
     )?;
@@ -57,16 +67,14 @@ pub(crate) fn test(root: &Path) -> Result<()> {
         "Python: the tools of the packages",
         &mut pytest(root, &tests, "tools"),
     )?;
-    let mut others = Vec::new();
     for other in interpreters.extremes() {
         let name = format!("test-3.{}", other.version.0);
         let tests = Environment::new(root, &name, &other.path, &["test.txt"])?;
         tests.install_trifold(&aligned)?;
-        let mut pytest = pytest(root, &tests, SUITES[0]);
-        pytest.args(SUITES[1..].iter().map(|name| suite(name)));
-        others.push((format!("Python {other}: all packages"), pytest));
+        let mut pytest = pytest(root, &tests, ELSEWHERE[0]);
+        pytest.args(ELSEWHERE[1..].iter().map(|name| suite(name)));
+        step(&format!("Python {other}: all packages"), &mut pytest)?;
     }
-    at_once(others)?;
 
     let newest = interpreters.newest(PEERS);
     let peers = Environment::new(root, "peers", &newest.path, &["peers.txt"])?;
@@ -94,40 +102,6 @@ fn suites(root: &Path, environment: &Environment, python: &Interpreter) -> Resul
         step(&format!("Python {python}: {name}"), &mut pytest)?;
     }
     Ok(())
-}
-
-/// Runs steps side by side, and shows what each has said when it has ended.
-fn at_once(steps: Vec<(String, Command)>) -> Result<()> {
-    let run = |(what, mut command): (String, Command)| -> Result<()> {
-        let started = Instant::now();
-        let output = command
-            .output()
-            .with_context(|| format!("Could not run {command:?}"))?;
-        let words = [output.stdout, output.stderr].concat();
-        let seconds = started.elapsed().as_secs();
-        eprintln!(
-            "\n==> {what}\n{}",
-            String::from_utf8_lossy(&words).trim_end()
-        );
-        ensure!(
-            output.status.success(),
-            "{what}: failed after {seconds} s ({})\nhint: run it alone: {command:?}",
-            output.status
-        );
-        eprintln!("==> {what}: passed in {seconds} s");
-        Ok(())
-    };
-    let ended: Vec<Result<()>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = steps
-            .into_iter()
-            .map(|step| scope.spawn(|| run(step)))
-            .collect();
-        let join = |thread: ScopedJoinHandle<'_, Result<()>>| {
-            thread.join().unwrap_or_else(|_| bail!("A thread panicked"))
-        };
-        threads.into_iter().map(join).collect()
-    });
-    ended.into_iter().collect()
 }
 
 /// PyPI has it with CUDA only, too large to fetch for a test. Says what came of it.
@@ -243,7 +217,7 @@ fn pinned_wheels(root: &Path) -> Result<Vec<PathBuf>> {
         packages: names.map(Into::into).to_vec(),
         out: "target/wheels/dist-pinned".into(),
         pinned: true,
-        quick: true,
+        effort: Effort::Little,
         no_sdist: true,
         ..wheels::Options::default()
     };

@@ -31,15 +31,27 @@ pub(crate) struct Options {
     /// The oldest glibc that they run on. 2.17 works, too, and costs a few percent of speed.
     #[arg(long, default_value = "2.28")]
     pub(crate) glibc: String,
-    /// Leave out what makes wheels small and takes long: for tests, where size does not matter.
-    #[arg(long, conflicts_with = "prove")]
-    pub(crate) quick: bool,
+    /// How much time small wheels are worth.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) effort: Effort,
     /// Leave out the source distributions.
     #[arg(long)]
     pub(crate) no_sdist: bool,
     /// Prove that they are fit for a release. It takes long.
     #[arg(long, conflicts_with = "no_sdist")]
     pub(crate) prove: Option<Proof>,
+}
+
+/// How much time small wheels are worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Effort {
+    /// As much as it takes: for a release.
+    #[default]
+    Full,
+    /// Packed no tighter than the budgets ask for; the content is the same.
+    Enough,
+    /// Compiled and packed fast: for tests of what does not depend on that.
+    Little,
 }
 
 /// What is to be proved.
@@ -60,7 +72,7 @@ impl Default for Options {
             out: "dist".into(),
             pinned: false,
             glibc: "2.28".into(),
-            quick: false,
+            effort: Effort::Full,
             no_sdist: false,
             prove: None,
         }
@@ -141,7 +153,7 @@ const PACKAGES: [Package; 5] = [
     },
 ];
 
-/// What `--quick` changes in the profile of wheels.
+/// What little effort changes in the profile of wheels.
 const QUICK: [(&str, &str); 3] = [
     ("CARGO_PROFILE_WHEEL_LTO", "off"),
     ("CARGO_PROFILE_WHEEL_CODEGEN_UNITS", "16"),
@@ -214,7 +226,11 @@ pub(crate) fn build_at(site: &Site<'_>, options: &Options) -> Result<Vec<PathBuf
             work: work.path(),
         };
         let built = builder.build()?;
-        for wheel in built.iter().filter(|file| is_wheel(file) && !options.quick) {
+        for wheel in built.iter().filter(|file| is_wheel(file)) {
+            let is_small = fs_err::metadata(wheel)?.len() <= package.budget;
+            if options.effort == Effort::Little || (options.effort == Effort::Enough && is_small) {
+                continue;
+            }
             squeeze(wheel, &root.join("target/wheels/packed"))?;
         }
         rows.push(builder.check(&built, floor)?);
@@ -325,7 +341,7 @@ impl Building<'_> {
             )
             .env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags()?)
             .envs(self.site.environment.iter().cloned());
-        if self.options.quick {
+        if self.options.effort == Effort::Little {
             wheel.envs(QUICK);
         }
         if self.options.wheels() {
@@ -392,8 +408,12 @@ impl Building<'_> {
         let (wheels, sources): (Vec<&PathBuf>, Vec<&PathBuf>) =
             built.iter().partition(|file| is_wheel(file));
         if let Some(wheel) = wheels.first() {
-            // Small is what a quick one need not be.
-            let allowance = if self.options.quick { 4 } else { 1 };
+            // Then it need not be small.
+            let allowance = if self.options.effort == Effort::Little {
+                4
+            } else {
+                1
+            };
             self.check_archive(wheel, allowance * self.package.budget)?;
             let unpacked = self.unpack(wheel)?;
             let glibc = self.audit(&unpacked, floor)?;

@@ -10,7 +10,7 @@ import pytest
 PRELUDE = """
 import os, signal, threading, time
 import trifold_llama as tl
-llm = tl.Llama("demo:story", n_ctx=8192)
+llm = tl.Llama("demo:story", n_ctx=8192, threads=1)
 first = llm.generate("Once upon a time", max_tokens=8, temperature=0).text
 vector = llm.embed(["a red cat"])
 tokens = llm.tokenize("Once upon a time. " * 5000)
