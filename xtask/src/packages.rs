@@ -21,15 +21,13 @@ pub(crate) const ENGINES: [&str; 3] = ["trifold_llama", "trifold_whisper", "trif
 /// The tests of the packages themselves, which run on several Pythons.
 const SUITES: [&str; 4] = ["llama", "whisper", "diffusion", "umbrella"];
 
-/// What runs on other Pythons than the default one, too: what a version can make a difference to. The rest
-/// is about engines.
-const ELSEWHERE: [&str; 6] = [
+/// What runs on other Pythons than the default one, too: what a version can make a difference to is in code
+/// that the three share, and the rest is about engines.
+const ELSEWHERE: [&str; 4] = [
     "llama",
     "umbrella",
     "whisper/test_tour.py",
-    "whisper/test_process.py",
     "diffusion/test_tour.py",
-    "diffusion/test_process.py",
 ];
 
 /// The newest Python 3.N that all of `peers.txt` has wheels for.
