@@ -44,9 +44,9 @@ pub(crate) fn run(check: bool) -> Result<()> {
         let engine = config.engine(name)?;
         let tree = source::locate(&config, &cache, name)?;
         let ggml = source::locate(&config, &cache, &config.common.aligned_to)?;
-        let files = generate(name, engine, &tree, &ggml)?;
+        let files = generate(name, engine, &folder, &tree, &ggml)?;
         // The layouts that Rust sees must not depend on which ggml the engine is compiled against.
-        let pinned = generate(name, engine, &tree, &tree)?;
+        let pinned = generate(name, engine, &folder, &tree, &tree)?;
         if let Some(line) = first_difference(&files, &pinned) {
             bail!(
                 "The bindings of {name} differ between {} builds, first at: {line}",
@@ -104,10 +104,11 @@ fn select_libclang(root: &Path) -> Result<()> {
 fn generate(
     name: &str,
     engine: &Engine,
+    folder: &Path,
     tree: &Tree,
     ggml: &Tree,
 ) -> Result<Vec<(&'static str, String)>> {
-    let bindings = bindgen_output(name, engine, tree, ggml)?;
+    let bindings = bindgen_output(name, engine, folder, tree, ggml)?;
     let functions = functions(&bindings)?;
     let names: Vec<String> = functions
         .iter()
@@ -129,7 +130,13 @@ fn generate(
     ])
 }
 
-fn bindgen_output(name: &str, engine: &Engine, tree: &Tree, ggml: &Tree) -> Result<String> {
+fn bindgen_output(
+    name: &str,
+    engine: &Engine,
+    folder: &Path,
+    tree: &Tree,
+    ggml: &Tree,
+) -> Result<String> {
     let includes = engine
         .api
         .headers
@@ -147,9 +154,7 @@ fn bindgen_output(name: &str, engine: &Engine, tree: &Tree, ggml: &Tree) -> Resu
     for folder in &engine.includes {
         builder = builder.clang_arg(format!("-I{}", tree.root.join(folder).display()));
     }
-    let shim =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../crates/trifold-{name}-sys/shim"));
-    builder = builder.clang_arg(format!("-I{}", shim.display()));
+    builder = builder.clang_arg(format!("-I{}", folder.join("shim").display()));
     for header in engine.api.headers.iter().chain(&engine.api.shim_headers) {
         builder = builder.allowlist_file(format!(".*/{}", header.replace('.', "\\.")));
     }

@@ -71,7 +71,10 @@ pub(crate) fn test(root: &Path) -> Result<()> {
         tests.install_trifold(&aligned)?;
         let mut pytest = pytest(root, &tests, ELSEWHERE[0]);
         pytest.args(ELSEWHERE[1..].iter().map(|name| suite(name)));
-        step(&format!("Python {other}: all packages"), &mut pytest)?;
+        step(
+            &format!("Python {other}: llama, the umbrella, the tours of the others"),
+            &mut pytest,
+        )?;
     }
 
     let newest = interpreters.newest(PEERS);

@@ -33,10 +33,7 @@ pub(crate) fn from_sdists(root: &Path, options: &Options) -> Result<()> {
     if !options.packages.is_empty() && options.packages.iter().all(|name| name != DEMO_MODELS) {
         options.packages.push(DEMO_MODELS.to_owned());
     }
-    let site = Site {
-        root,
-        environment: Vec::new(),
-    };
+    let site = Site::here(root);
     let sources = wheels::build_at(&site, &options)?;
     let environment = Environment::new(root, "sdist", &python::default(), &["test.txt"])?;
     let folder = tempfile::tempdir()?;
@@ -82,10 +79,7 @@ pub(crate) fn twice(root: &Path, options: &Options) -> Result<()> {
         .tempdir()?;
     let first = temporary.path().join("first");
     fs_err::create_dir_all(&first)?;
-    let here = Site {
-        root,
-        environment: Vec::new(),
-    };
+    let here = Site::here(root);
     for file in wheels::build_at(&here, options)? {
         fs_err::copy(&file, first.join(file.file_name().unwrap_or_default()))?;
     }

@@ -171,7 +171,15 @@ pub(crate) struct Site<'a> {
     pub(crate) environment: Vec<(&'static str, PathBuf)>,
 }
 
-impl Site<'_> {
+impl<'a> Site<'a> {
+    /// The repository as it is.
+    pub(crate) fn here(root: &'a Path) -> Self {
+        Self {
+            root,
+            environment: Vec::new(),
+        }
+    }
+
     fn variable(&self, name: &str) -> Option<PathBuf> {
         let own = self.environment.iter().find(|(known, _)| *known == name);
         own.map(|(_, value)| value.clone())
@@ -196,10 +204,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
 
 /// Builds everything, checks it, and prints a table. Gives the wheels.
 pub(crate) fn build(root: &Path, options: &Options) -> Result<Vec<PathBuf>> {
-    let site = Site {
-        root,
-        environment: Vec::new(),
-    };
+    let site = Site::here(root);
     let mut built = build_at(&site, options)?;
     built.retain(|file| is_wheel(file));
     Ok(built)

@@ -36,6 +36,7 @@ pub mod elf;
 pub mod env;
 mod error;
 pub mod glibc;
+pub mod pattern;
 mod progress;
 pub mod script;
 pub mod seal;

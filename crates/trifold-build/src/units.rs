@@ -9,6 +9,7 @@ use crate::{
     BuildError,
     cache::{Cache, Key, write_atomically},
     config::{Config, CpuLevel, Unit, Vocabularies},
+    pattern::matches,
     source::Tree,
     vocabulary,
 };
@@ -478,7 +479,7 @@ fn ggml_version_values(tree: &Tree) -> [(&'static str, String); 2] {
     ]
 }
 
-/// The files that match a pattern, relative to `root`, sorted. Each part of a pattern may hold one `*`.
+/// The files that match a pattern, relative to `root`, sorted. Each part of the path may hold `*`.
 /// A folder that is not there is no error.
 pub fn glob(root: &Path, pattern: &str) -> Result<Vec<String>, BuildError> {
     let mut found = vec![String::new()];
@@ -500,9 +501,9 @@ fn inside(root: &Path, folder: &str, part: &str) -> Result<Vec<String>, BuildErr
         "" => name.to_owned(),
         folder => format!("{folder}/{name}"),
     };
-    let Some((start, end)) = part.split_once('*') else {
+    if !part.contains('*') {
         return Ok(vec![below(part)]);
-    };
+    }
     let path = root.join(folder);
     if !path.is_dir() {
         return Ok(Vec::new());
@@ -511,7 +512,7 @@ fn inside(root: &Path, folder: &str, part: &str) -> Result<Vec<String>, BuildErr
     for entry in fs_err::read_dir(&path).map_err(BuildError::io("Could not read", &path))? {
         let entry = entry.map_err(BuildError::io("Could not read", &path))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end) {
+        if matches(part, &name) {
             found.push(below(&name));
         }
     }

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use trifold_build::pattern::matches;
+
 use crate::{
     Config, Export, Finding, Kind, Native, PackageKind, Relro, Rule,
     audit::Subject,
-    config, manylinux,
+    manylinux,
     owners::{self, Class},
     rules::{
         CPU_AT_LOAD, CPU_CALLED, CPU_VARIANTS, DEBUG, DUPLICATES, EXECUTABLE_STACK, EXPORTED_CPP,
@@ -62,7 +64,7 @@ impl Checks<'_> {
             .config
             .allow
             .iter()
-            .find(|allow| allow.rule.has(rule) && config::matches(&allow.files, path))
+            .find(|allow| allow.rule.has(rule) && matches(&allow.files, path))
             .map(|allow| allow.reason.clone());
         let denied = allowed.is_none() && self.config.deny.iter().any(|deny| deny.has(rule));
         self.findings.push(Finding {

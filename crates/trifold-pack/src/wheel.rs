@@ -20,8 +20,8 @@ use crate::{
     limits,
 };
 
-use texts::{FileName, base64, headers, is_text};
-pub(crate) use texts::{fields, is_licence, plain};
+pub(crate) use texts::{FileName, fields, is_licence, plain};
+use texts::{base64, headers, is_text};
 
 /// A file of a package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]

@@ -34,6 +34,12 @@ def whisper() -> Iterator[Whisper]:
 
 
 @pytest.fixture
+def folder() -> Path:
+    """Where the demo model and its samples are."""
+    return SPEECH
+
+
+@pytest.fixture
 def sample() -> Callable[[str], Path]:
     """The path of a sample by its name."""
     return lambda name: SPEECH / "samples" / name

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from children import PRESS, check_ctrl_c
 
 PRELUDE = """
-import numpy as np, os, signal, threading, time
+import numpy as np
 import trifold_whisper as tw
 whisper = tw.Whisper()
 light = "samples/kitchen-light.wav"
@@ -14,10 +15,6 @@ sentences = tw.load_audio("samples/two-sentences.wav")
 long = np.resize(sentences, 1800 * 16000)
 def check():
     assert whisper.transcribe(light, threads=1).text == "Turn on the kitchen light."
-def press():
-    global pressed
-    pressed = time.monotonic()
-    os.kill(os.getpid(), signal.SIGINT)
 """
 
 
@@ -30,23 +27,8 @@ def press():
         ("tw.resample(long, 44100)", 0.1),
     ],
 )
-def test_ctrl_c(child, call, after):
-    # Three times, since other work on this machine may delay one.
-    script = f"""{PRELUDE}
-for _ in range(3):
-    timer = threading.Timer({after}, press)
-    timer.start()
-    try:
-        {call}
-    except KeyboardInterrupt:
-        print(time.monotonic() - pressed)
-    timer.join()
-    check()
-"""
-    result = child(script)
-    assert (result.returncode, result.stderr) == (0, ""), result
-    delays = [float(line) for line in result.stdout.split()]
-    assert len(delays) == 3 and min(delays) < 1
+def test_ctrl_c(call, after, folder):
+    check_ctrl_c(PRELUDE, call, after, cwd=folder)
 
 
 def test_an_exception_of_a_callback_and_a_time_limit(child):
@@ -71,7 +53,7 @@ for _ in range(3):
 
 
 def test_closing_and_the_end_wait_for_what_was_stopped(child):
-    script = f"""{PRELUDE}
+    script = f"""{PRESS}{PRELUDE}
 other = whisper.share()
 for model in (other, whisper):
     threading.Timer(0.1, press).start()

@@ -13,7 +13,7 @@ use super::{
     },
     symbols::Frame,
 };
-use crate::owners;
+use crate::{owners, text};
 
 /// Of a call stack, and of what was printed as errors.
 const FRAMES_SHOWN: usize = 10;
@@ -513,23 +513,11 @@ fn short_path(path: &str) -> &str {
 }
 
 fn plural(count: usize, what: &str) -> String {
-    format!(
-        "{} {what}{}",
-        grouped(count),
-        if count == 1 { "" } else { "s" }
-    )
+    text::plural(count, what, &format!("{what}s"))
 }
 
 fn grouped(count: usize) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    text::thousands(count as u64)
 }
 
 /// What packages print may have anything in it; a terminal shall not obey.

@@ -10,6 +10,7 @@ use std::{
 use zip::ZipArchive;
 
 use super::{ColoadError, python::Interpreter, target::is_module_name};
+use crate::wheel::FileName;
 
 /// More than any wheel has; a small file can claim to unpack to more than a disk has.
 const MOST_FILES: usize = 200_000;
@@ -22,11 +23,7 @@ const NOT_THE_PACKAGE: &[&str] = &["benchmarks", "docs", "examples", "test", "te
 #[derive(Debug)]
 pub(super) struct Wheel {
     pub(super) path: PathBuf,
-    name: String,
-    version: String,
-    pythons: Vec<String>,
-    abis: Vec<String>,
-    platforms: Vec<String>,
+    name: FileName,
     /// As they are installed: relative to the folder of the packages.
     files: Vec<PathBuf>,
 }
@@ -39,24 +36,16 @@ impl Wheel {
             });
         }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let parts: Vec<_> = stem.split('-').collect();
-        let (&[name, version, python, abi, platform] | &[name, version, _, python, abi, platform]) =
-            parts.as_slice()
-        else {
+        let Some(name) = FileName::from_stem(&stem) else {
             return Err(not_a_wheel(
                 path,
                 "its name is not NAME-VERSION-PYTHON-ABI-PLATFORM.whl",
             ));
         };
-        let split = |tags: &str| tags.split('.').map(str::to_owned).collect();
         let mut archive = archive(path)?;
         Ok(Self {
             path: std::path::absolute(path).map_err(ColoadError::io("Could not look up", path))?,
-            name: name.to_owned(),
-            version: version.to_owned(),
-            pythons: split(python),
-            abis: split(abi),
-            platforms: split(platform),
+            name,
             files: files(&mut archive, path)?
                 .into_iter()
                 .filter_map(|(_, place)| place)
@@ -65,7 +54,7 @@ impl Wheel {
     }
 
     pub(super) fn label(&self) -> String {
-        format!("{} {}", self.name, self.version)
+        format!("{} {}", self.name.name, self.name.version)
     }
 
     /// Whether the interpreter would accept it.
@@ -78,14 +67,14 @@ impl Wheel {
                 .and_then(|digits| digits.parse::<u32>().ok())
                 .is_some_and(|found| found <= minor)
         };
-        let stable = self.abis.iter().any(|abi| abi == "abi3") && !python.abi.contains('t');
-        let free = self.abis.iter().any(|abi| abi == "none");
-        let fits = self.pythons.iter().any(|tag| {
-            (*tag == exact && (free || self.abis.contains(&exact_abi)))
+        let stable = self.name.abis.iter().any(|abi| abi == "abi3") && !python.abi.contains('t');
+        let free = self.name.abis.iter().any(|abi| abi == "none");
+        let fits = self.name.pythons.iter().any(|tag| {
+            (*tag == exact && (free || self.name.abis.contains(&exact_abi)))
                 || (older(tag, "cp3") && (stable || free))
                 || ((tag == "py3" || older(tag, "py3")) && free)
         });
-        let platform = self.platforms.iter().any(|tag| {
+        let platform = self.name.platforms.iter().any(|tag| {
             tag == "any"
                 || (tag.ends_with(&format!("_{}", python.machine))
                     && (tag.starts_with("manylinux") || tag.starts_with("linux")))
@@ -98,9 +87,9 @@ impl Wheel {
             expected: format!("CPython {major}.{minor} on {} glibc", python.machine),
             found: format!(
                 "{}-{}-{}",
-                self.pythons.join("."),
-                self.abis.join("."),
-                self.platforms.join(".")
+                self.name.pythons.join("."),
+                self.name.abis.join("."),
+                self.name.platforms.join(".")
             ),
         })
     }

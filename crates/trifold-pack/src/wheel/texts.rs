@@ -3,52 +3,57 @@
 use super::Metadata;
 
 /// `name-version(-build)?-python-abi-platform.whl`
-pub(super) struct FileName {
-    pub(super) name: String,
-    pub(super) version: String,
-    pub(super) tags: Vec<String>,
-    pub(super) platforms: Vec<String>,
+#[derive(Debug)]
+pub(crate) struct FileName {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) pythons: Vec<String>,
+    pub(crate) abis: Vec<String>,
+    pub(crate) platforms: Vec<String>,
 }
 
 impl FileName {
     pub(super) fn parse(place: &str) -> Option<Self> {
-        let name = place.rsplit('/').next()?.strip_suffix(".whl")?;
-        let parts: Vec<&str> = name.split('-').collect();
-        let (name, version, [pythons, abis, platforms]) = match parts.as_slice() {
-            [name, version, python, abi, platform] | [name, version, _, python, abi, platform] => (
-                name,
-                version,
-                [python, abi, platform].map(|part| part.split('.').collect::<Vec<_>>()),
-            ),
-            _ => return None,
+        Self::from_stem(place.rsplit('/').next()?.strip_suffix(".whl")?)
+    }
+
+    /// Reads the name without `.whl`.
+    pub(crate) fn from_stem(stem: &str) -> Option<Self> {
+        let parts: Vec<&str> = stem.split('-').collect();
+        let (&[name, version, python, abi, platform] | &[name, version, _, python, abi, platform]) =
+            parts.as_slice()
+        else {
+            return None;
         };
-        let mut tags = Vec::new();
-        for python in &pythons {
-            for abi in &abis {
-                tags.extend(
-                    platforms
-                        .iter()
-                        .map(|platform| format!("{python}-{abi}-{platform}")),
-                );
-            }
-        }
-        tags.sort();
+        let split = |tags: &str| tags.split('.').map(str::to_owned).collect();
         Some(Self {
-            name: (*name).to_owned(),
-            version: (*version).to_owned(),
-            tags,
-            platforms: platforms
-                .iter()
-                .map(|&platform| platform.to_owned())
-                .collect(),
+            name: name.to_owned(),
+            version: version.to_owned(),
+            pythons: split(python),
+            abis: split(abi),
+            platforms: split(platform),
         })
     }
 
+    /// Each with each, sorted, as WHEEL lists them.
+    fn tags(&self) -> Vec<String> {
+        let mut tags = Vec::new();
+        for python in &self.pythons {
+            for abi in &self.abis {
+                let with = |platform| format!("{python}-{abi}-{platform}");
+                tags.extend(self.platforms.iter().map(with));
+            }
+        }
+        tags.sort();
+        tags
+    }
+
     pub(super) fn compare(&self, metadata: &Metadata, folder: &str, problems: &mut Vec<String>) {
-        if metadata.tags != self.tags {
+        let tags = self.tags();
+        if metadata.tags != tags {
             problems.push(format!(
                 "the tags of WHEEL as in the file name (expected {}, found {})",
-                self.tags.join(", "),
+                tags.join(", "),
                 metadata.tags.join(", ")
             ));
         }
@@ -182,7 +187,7 @@ mod tests {
         let name =
             FileName::parse("/x/a-1-cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl")
                 .unwrap();
-        assert_eq!(name.tags.len(), 2);
+        assert_eq!(name.tags().len(), 2);
         assert!(FileName::parse("a-1.whl").is_none());
     }
 }
