@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use trifold_build::{audit::audit, glibc::Floor};
+use trifold_build::{audit::audit, glibc::Floor, ship};
 
 use crate::{
     licences,
@@ -151,13 +151,6 @@ const PACKAGES: [Package; 5] = [
         budget: 30 * MB,
         source_budget: 30 * MB,
     },
-];
-
-/// What little effort changes in the profile of wheels.
-const QUICK: [(&str, &str); 3] = [
-    ("CARGO_PROFILE_WHEEL_LTO", "off"),
-    ("CARGO_PROFILE_WHEEL_CODEGEN_UNITS", "16"),
-    ("CARGO_PROFILE_WHEEL_OPT_LEVEL", "1"),
 ];
 
 /// The time that files in the archives bear: any fixed one, for the same bytes each time.
@@ -344,10 +337,13 @@ impl Building<'_> {
                 "CARGO_TARGET_DIR",
                 self.site.root.join("target/wheels").join(mode),
             )
-            .env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags()?)
+            .env(
+                "CARGO_ENCODED_RUSTFLAGS",
+                ship::rust_flags(self.site.root, &self.site.cargo_home()?),
+            )
             .envs(self.site.environment.iter().cloned());
         if self.options.effort == Effort::Little {
-            wheel.envs(QUICK);
+            wheel.envs(ship::QUICK);
         }
         if self.options.wheels() {
             succeed(&mut wheel)?;
@@ -393,18 +389,6 @@ impl Building<'_> {
             python::quietly(&mut build)?;
         }
         Ok(())
-    }
-
-    /// No path of this machine is to be in what is shipped.
-    fn rust_flags(&self) -> Result<String> {
-        let flags = [
-            format!("--remap-path-prefix={}=trifold", self.site.root.display()),
-            format!(
-                "--remap-path-prefix={}=cargo",
-                self.site.cargo_home()?.display()
-            ),
-        ];
-        Ok(flags.join("\x1f"))
     }
 
     /// Looks at what was built; a row of the table.

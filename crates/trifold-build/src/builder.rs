@@ -10,7 +10,8 @@ use crate::{
     seal::{self, Exports},
     source::{self, Tree},
     toolchain::Toolchain,
-    units, vocabulary,
+    units::{self, Job, Jobs},
+    vocabulary,
 };
 
 /// The packed vocabularies' name, beside the sealed engine.
@@ -84,6 +85,37 @@ pub struct Sealed {
     pub ggml_version: String,
 }
 
+/// The compiled jobs of an engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Objects {
+    pub(crate) kernels: Vec<(String, Vec<PathBuf>)>,
+    pub(crate) base: Vec<PathBuf>,
+    pub(crate) rest: Vec<PathBuf>,
+}
+
+impl Objects {
+    pub(crate) fn compile(
+        title: &str,
+        cache: &Cache,
+        toolchain: &Toolchain,
+        jobs: &Jobs,
+    ) -> Result<Self, BuildError> {
+        // One list, so that all cores stay busy to the end.
+        let flat: Vec<Job> = jobs.all().cloned().collect();
+        let mut objects = compile::compile(title, cache, toolchain, &flat)?.into_iter();
+        let mut take = |jobs: &[Job]| objects.by_ref().take(jobs.len()).collect::<Vec<_>>();
+        Ok(Self {
+            kernels: jobs
+                .kernels
+                .iter()
+                .map(|(level, jobs)| (level.clone(), take(jobs)))
+                .collect(),
+            base: take(&jobs.base),
+            rest: take(&jobs.rest),
+        })
+    }
+}
+
 impl Builder {
     /// The builder that the environment asks for, see [`crate::env`].
     pub fn from_env() -> Result<Self, BuildError> {
@@ -131,10 +163,8 @@ impl Builder {
         };
 
         let mut key = Key::new("sealed");
-        let all = jobs
-            .rest
-            .iter()
-            .chain(jobs.kernels.iter().flat_map(|(_, jobs)| jobs));
+        let kernels = jobs.kernels.iter().flat_map(|(_, jobs)| jobs);
+        let all = jobs.base.iter().chain(&jobs.rest).chain(kernels);
         key.texts(all.map(|job| job.object_key(&toolchain.id, toolchain.flags(job.cpp))));
         recipe.describe(&mut key);
         if engine.vocabularies.is_some() {
@@ -169,21 +199,7 @@ impl Builder {
         }
 
         let title = format!("{name} ({} {})", engine.title, tree.version);
-        // One list, so that all cores stay busy to the end.
-        let mut flat = Vec::new();
-        for (_, jobs) in &jobs.kernels {
-            flat.extend(jobs.iter().cloned());
-        }
-        flat.extend(jobs.rest.iter().cloned());
-        let mut objects = compile::compile(&title, &self.cache, &toolchain, &flat)?;
-        let rest = objects.split_off(flat.len() - jobs.rest.len());
-        let mut levels = Vec::new();
-        for (level, jobs) in &jobs.kernels {
-            levels.push((
-                level.clone(),
-                objects.drain(..jobs.len()).collect::<Vec<_>>(),
-            ));
-        }
+        let objects = Objects::compile(&title, &self.cache, &toolchain, &jobs)?;
 
         let _lock = self.cache.lock(&format!("sealed-{key}"))?;
         if folder.is_dir() {
@@ -193,7 +209,7 @@ impl Builder {
             "Could not create a folder in",
             self.cache.root(),
         ))?;
-        recipe.seal(&toolchain, &levels, &rest, work.path())?;
+        recipe.seal(&toolchain, &objects, work.path())?;
         if let Some(vocabularies) = &engine.vocabularies {
             let packed = self.vocabularies(&tree, vocabularies)?;
             let copy = work.path().join(VOCABULARIES);
@@ -250,7 +266,7 @@ fn make_old(archive: &Path) -> Result<(), BuildError> {
 
 /// The folder of an engine's C++ shim: of the `-sys` crate beside this one, or, in a build script,
 /// of the crate that is being built.
-fn shim_folder(name: &str) -> PathBuf {
+pub(crate) fn shim_folder(name: &str) -> PathBuf {
     let own =
         std::env::var_os("CARGO_MANIFEST_DIR").map(|folder| PathBuf::from(folder).join("shim"));
     match own {

@@ -169,7 +169,7 @@ fn push<T>(queue: &Mutex<Vec<T>>, item: T) {
 }
 
 /// Runs a command and turns a failure into an error with all that it printed.
-pub(crate) fn run(what: &str, command: &mut Command) -> Result<(), BuildError> {
+pub fn run(what: &str, command: &mut Command) -> Result<(), BuildError> {
     let output = command.output().map_err(BuildError::io(
         "Could not run",
         Path::new(command.get_program()),

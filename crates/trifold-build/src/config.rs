@@ -212,6 +212,14 @@ pub struct Api {
     pub shim_headers: Vec<String>,
     /// Patterns of ggml's functions that are exported, too.
     pub functions: Vec<String>,
+    /// The number behind `.so` where the engine is a shared library with a C API. To be raised when a new
+    /// revision changes a function or structure of the API.
+    #[serde(default = "first_soversion")]
+    pub soversion: u32,
+}
+
+fn first_soversion() -> u32 {
+    1
 }
 
 impl Config {

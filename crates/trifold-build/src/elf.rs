@@ -4,7 +4,10 @@ use std::path::Path;
 
 use object::{
     FileKind, LittleEndian, Object as _, ObjectSection as _, ObjectSymbol as _, SymbolFlags, elf,
-    read::{archive::ArchiveFile, elf::ElfFile64},
+    read::{
+        archive::ArchiveFile,
+        elf::{ElfFile64, Sym as _},
+    },
 };
 
 use crate::BuildError;
@@ -59,6 +62,40 @@ pub fn symbols(path: &Path) -> Result<Symbols, BuildError> {
     symbols.undefined.sort();
     Ok(symbols)
 }
+
+/// Makes symbols of a relocatable object, compiled with `-fvisibility=hidden`, such that a shared library
+/// may export them. (objcopy of GNU binutils cannot.)
+pub(crate) fn unhide(path: &Path, exported: impl Fn(&str) -> bool) -> Result<(), BuildError> {
+    let mut data = read(path)?;
+    let mut places = Vec::new();
+    {
+        let file = parse(path, &data)?;
+        let table = file.elf_symbol_table();
+        let section = file.elf_section_table().section(table.section());
+        let start = section.map_or(0, |section| section.sh_offset.get(LittleEndian));
+        for (index, symbol) in table.enumerate() {
+            let name = symbol.name(LittleEndian, table.strings());
+            let name = String::from_utf8_lossy(name.unwrap_or_default()).into_owned();
+            if symbol.st_bind() != elf::STB_LOCAL && exported(&name) {
+                let entry = u64::try_from(index.0 * size_of::<elf::Sym64<LittleEndian>>());
+                places.push(start + entry.unwrap_or(0) + OTHER);
+            }
+        }
+    }
+    for place in places {
+        let byte = usize::try_from(place)
+            .ok()
+            .and_then(|place| data.get_mut(place));
+        if let Some(byte) = byte {
+            *byte = (*byte & !VISIBILITY) | elf::STV_DEFAULT.0;
+        }
+    }
+    fs_err::write(path, data).map_err(BuildError::io("Could not write", path))
+}
+
+/// Where `st_other` is in an entry of the symbol table, and the bits of it that are the visibility.
+const OTHER: u64 = 5;
+const VISIBILITY: u8 = 3;
 
 /// What a linked program or shared library shows to the loader.
 #[derive(Debug, Default)]

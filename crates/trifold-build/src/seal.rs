@@ -19,8 +19,8 @@ mod steps;
 use std::path::{Path, PathBuf};
 
 use crate::{
-    BuildError, cache::Key, compile::run, config::Config, elf, seal::steps::Steps,
-    toolchain::Toolchain,
+    BuildError, builder::Objects, cache::Key, compile::run, config::Config, elf,
+    seal::steps::Steps, toolchain::Toolchain,
 };
 
 pub use library::{Export, Library, Report};
@@ -48,6 +48,9 @@ pub const WRAPPED: [&str; 20] = [
     "vprintf",
     "waitpid",
 ];
+
+/// Functions of a shared ggml that each engine has to be told apart in (`shim/shared_ggml.cpp`).
+const SHARED: [&str; 2] = ["ggml_log_set", "ggml_set_abort_callback"];
 
 /// What a sealed engine exports.
 #[derive(Clone, Debug)]
@@ -80,6 +83,14 @@ impl Exports {
         ["start", "terminate_handler"]
             .iter()
             .map(|name| format!("{}{name}", self.prefix))
+    }
+
+    /// Pairs of the name that Rust calls, and upstream's own, of some functions.
+    pub(crate) fn renamed(&self, which: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+        let functions = self.functions.iter().filter(|name| which(name));
+        functions
+            .map(|name| (format!("{}{name}", self.prefix), name.clone()))
+            .collect()
     }
 
     /// All symbols that the sealed object defines, sorted.
@@ -129,8 +140,7 @@ impl Recipe<'_> {
     pub(crate) fn seal(
         &self,
         toolchain: &Toolchain,
-        kernels: &[(String, Vec<PathBuf>)],
-        rest: &[PathBuf],
+        objects: &Objects,
         folder: &Path,
     ) -> Result<(), BuildError> {
         let scratch = tempfile::tempdir_in(folder)
@@ -141,34 +151,13 @@ impl Recipe<'_> {
             scratch: scratch.path(),
         };
 
-        let mut parts = rest.to_vec();
-        for (level, objects) in kernels {
+        let mut parts = [&objects.base[..], &objects.rest].concat();
+        for (level, objects) in &objects.kernels {
             parts.push(self.kernels(&step, level, objects)?);
         }
         let linked = step.link("all", &parts, &self.wrapped())?;
-
-        let guarded = self
-            .exports
-            .functions
-            .iter()
-            .map(|name| format!("{}guarded_{name}", self.exports.prefix));
-        let keep = self
-            .exports
-            .functions
-            .iter()
-            .cloned()
-            .chain(guarded)
-            .chain(self.exports.own());
-        let hidden = step.keep("hidden", &linked, keep, false)?;
-
         let object = folder.join(format!("trifold_{}.o", self.engine));
-        let names = self
-            .exports
-            .functions
-            .iter()
-            .map(|name| format!("{name} {}{name}", self.exports.prefix));
-        step.rename(&hidden, names, &object)?;
-
+        self.close(&step, &linked, &object)?;
         elf::check_sealed(self.engine, &object, &self.exports.symbols())?;
 
         let archive = folder.join(format!("libtrifold_{}.a", self.engine));
@@ -176,6 +165,97 @@ impl Recipe<'_> {
             "Could not write the archive",
             toolchain.ar().arg("crsD").arg(&archive).arg(&object),
         )
+    }
+
+    /// Links everything, and hides nothing.
+    pub(crate) fn open(
+        &self,
+        toolchain: &Toolchain,
+        objects: &Objects,
+        out: &Path,
+    ) -> Result<(), BuildError> {
+        self.stepwise(toolchain, out, |step| {
+            let kernels = objects.kernels.iter().flat_map(|(_, objects)| objects);
+            let rest = objects.base.iter().chain(&objects.rest);
+            let parts: Vec<PathBuf> = rest.chain(kernels).cloned().collect();
+            step.link_open("open", &parts, &self.wrapped())
+        })
+    }
+
+    /// Seals an engine without ggml, which it calls by the names that ggml has.
+    pub(crate) fn without_ggml(
+        &self,
+        toolchain: &Toolchain,
+        rest: &[PathBuf],
+        out: &Path,
+    ) -> Result<(), BuildError> {
+        self.stepwise(toolchain, out, |step| {
+            let wrapped = [&self.wrapped()[..], &SHARED].concat();
+            let linked = step.link("engine", rest, &wrapped)?;
+            let closed = step.scratch.join("engine-closed.o");
+            self.close(step, &linked, &closed)?;
+            Ok(closed)
+        })
+    }
+
+    /// Links a ggml for several engines.
+    pub(crate) fn ggml(
+        &self,
+        toolchain: &Toolchain,
+        objects: &Objects,
+        out: &Path,
+    ) -> Result<(), BuildError> {
+        self.stepwise(toolchain, out, |step| {
+            let mut parts = [&objects.base[..], &objects.rest].concat();
+            for (level, objects) in &objects.kernels {
+                parts.push(self.kernels(step, level, objects)?);
+            }
+            step.link("ggml", &parts, &WRAPPED)
+        })
+    }
+
+    /// Runs steps in a folder of their own, and puts their result to `out`.
+    fn stepwise(
+        &self,
+        toolchain: &Toolchain,
+        out: &Path,
+        steps: impl FnOnce(&Steps<'_>) -> Result<PathBuf, BuildError>,
+    ) -> Result<(), BuildError> {
+        let folder = out.parent().unwrap_or(out);
+        let scratch = tempfile::tempdir_in(folder)
+            .map_err(BuildError::io("Could not create a folder in", folder))?;
+        let made = steps(&Steps {
+            title: self.engine,
+            toolchain,
+            scratch: scratch.path(),
+        })?;
+        fs_err::rename(&made, out).map_err(BuildError::io("Could not move an object to", out))
+    }
+
+    /// Hides all but the API, and gives that names of its own, as far as the object defines it.
+    fn close(&self, step: &Steps<'_>, linked: &Path, object: &Path) -> Result<(), BuildError> {
+        let exports = self.exports;
+        let guarded = exports
+            .functions
+            .iter()
+            .map(|name| format!("{}guarded_{name}", exports.prefix));
+        let keep = exports
+            .functions
+            .iter()
+            .cloned()
+            .chain(guarded)
+            .chain(exports.own());
+        let hidden = step.keep("hidden", linked, keep, false)?;
+        let defined = elf::symbols(&hidden)?.global;
+        let names = exports
+            .renamed(|name| {
+                defined
+                    .binary_search_by(|known| known.as_str().cmp(name))
+                    .is_ok()
+            })
+            .into_iter()
+            .map(|(ours, theirs)| format!("{theirs} {ours}"));
+        step.rename(&hidden, names, object)
     }
 
     /// One CPU level's kernels, closed but for the names that match `keep`.

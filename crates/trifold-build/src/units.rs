@@ -33,6 +33,13 @@ const SEAL_FLAGS_CPP: [&str; 3] = [
 ];
 const SEAL_FLAGS_C: [&str; 1] = ["-std=gnu11"];
 
+/// Those of them that hide symbols.
+const HIDING: [&str; 3] = [
+    "-fvisibility=hidden",
+    "-fvisibility-inlines-hidden",
+    "-fno-gnu-unique",
+];
+
 /// One run of the compiler.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -59,6 +66,14 @@ impl Job {
         key.text(toolchain_id).texts(target_flags).texts(&self.key);
         key.finish()
     }
+
+    /// Without what hides symbols.
+    fn open(mut self) -> Self {
+        let shows = |flag: &String| !HIDING.contains(&flag.as_str());
+        self.flags.retain(shows);
+        self.key.retain(shows);
+        self
+    }
 }
 
 /// The jobs of one engine, by the part that they end in.
@@ -66,8 +81,36 @@ impl Job {
 pub struct Jobs {
     /// The CPU backend, by level; sealed on its own.
     pub kernels: Vec<(String, Vec<Job>)>,
-    /// Everything else.
+    /// The rest of ggml.
+    pub base: Vec<Job>,
+    /// The engine, and its shim.
     pub rest: Vec<Job>,
+}
+
+impl Jobs {
+    /// All of them; the big files come last.
+    pub fn all(&self) -> impl Iterator<Item = &Job> {
+        self.kernels
+            .iter()
+            .flat_map(|(_, jobs)| jobs)
+            .chain(&self.base)
+            .chain(&self.rest)
+    }
+
+    /// The same files, with every symbol visible, as the field compiles them.
+    #[must_use]
+    pub fn open(self) -> Self {
+        let open = |jobs: Vec<Job>| jobs.into_iter().map(Job::open).collect();
+        Self {
+            kernels: self
+                .kernels
+                .into_iter()
+                .map(|(level, jobs)| (level, open(jobs)))
+                .collect(),
+            base: open(self.base),
+            rest: open(self.rest),
+        }
+    }
 }
 
 /// Lists the jobs of an engine, compiled against the ggml of `ggml`.
@@ -80,15 +123,24 @@ pub fn jobs(
     shim: &Path,
 ) -> Result<Jobs, BuildError> {
     let planner = Planner { config, cache };
-    let mut rest = planner.ggml_base(ggml)?;
-    rest.extend(planner.engine(name, tree, ggml)?);
+    let base = planner.ggml_base(ggml)?;
+    let mut rest = planner.engine(name, tree, ggml)?;
     rest.extend(planner.shim(name, tree, ggml, shim)?);
     let kernels = config
         .cpu_level
         .iter()
         .map(|level| Ok((level.name.clone(), planner.kernels(ggml, level)?)))
         .collect::<Result<_, BuildError>>()?;
-    Ok(Jobs { kernels, rest })
+    Ok(Jobs {
+        kernels,
+        base,
+        rest,
+    })
+}
+
+/// Lists the jobs of what a ggml needs that several engines share, besides the jobs of ggml itself.
+pub fn shared_ggml(config: &Config, cache: &Cache, ggml: &Tree) -> Result<Vec<Job>, BuildError> {
+    Planner { config, cache }.shared_shim(ggml)
 }
 
 struct Planner<'a> {
@@ -326,6 +378,27 @@ impl Planner<'_> {
         let mut flags = self.engine_flags(name, tree, ggml, &[])?;
         flags.generated(&folder);
         flags.plain(&format!("-DTRIFOLD_ENGINE={name}"));
+        Ok(files
+            .iter()
+            .map(|(file, _)| file)
+            .filter(|file| is_cpp(file))
+            .map(|file| flags.job(format!("shim/{file}"), folder.join(file), true))
+            .collect())
+    }
+
+    /// Our own C++ for a ggml that several engines share.
+    fn shared_shim(&self, ggml: &Tree) -> Result<Vec<Job>, BuildError> {
+        let files = [
+            ("guard.hpp", include_str!("../shim/guard.hpp")),
+            ("shared_ggml.cpp", include_str!("../shim/shared_ggml.cpp")),
+            ("stdio.cpp", include_str!("../shim/stdio.cpp")),
+        ]
+        .map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let folder = self.generate("shared-ggml", &files)?;
+        let parts = &self.config.ggml;
+        let mut flags = self.ggml_flags(ggml, &parts.base_defines, &parts.base_includes);
+        flags.generated(&folder);
+        flags.plain("-DTRIFOLD_ENGINE=ggml");
         Ok(files
             .iter()
             .map(|(file, _)| file)

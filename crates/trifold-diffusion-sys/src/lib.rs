@@ -47,4 +47,5 @@ trifold_runtime::sealed_engine! {
         unsafe { trifold_diffusion_start(log, vocabulary::unpack, &raw const watch::HOOKS) }
     },
     terminate_handler: trifold_diffusion_terminate_handler,
+    open: trifold_diffusion_open,
 }

@@ -27,4 +27,5 @@ trifold_runtime::sealed_engine! {
     "llama.cpp",
     start: trifold_llama_start,
     terminate_handler: trifold_llama_terminate_handler,
+    open: trifold_llama_open,
 }

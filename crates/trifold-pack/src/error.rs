@@ -1,5 +1,7 @@
 use std::{io, path::PathBuf};
 
+use crate::layout::Layout;
+
 /// What can go wrong while something is audited. [`PackError::hint`] says what to do about it.
 ///
 /// What is wrong *with* the audited file is not an error but a [`Finding`](crate::Finding).
@@ -89,9 +91,21 @@ pub enum PackError {
         /// The folder.
         path: PathBuf,
     },
-    /// A library cannot be sealed.
+    /// Something cannot be compiled, linked or sealed.
     #[error(transparent)]
-    Seal(#[from] trifold_build::BuildError),
+    Build(#[from] trifold_build::BuildError),
+    /// No layout has this name.
+    #[error("Unknown layout: {name}")]
+    UnknownLayout {
+        /// The name.
+        name: String,
+    },
+    /// Layouts are made of trifold's own source.
+    #[error("No source of trifold around: {}", folder.display())]
+    NoWorkspace {
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
     /// Packages cannot be loaded together.
     #[error(transparent)]
     Coload(#[from] crate::coload::ColoadError),
@@ -118,6 +132,8 @@ impl PackError {
             Self::Config { .. }
                 | Self::UnknownRule { .. }
                 | Self::NoPackage { .. }
+                | Self::UnknownLayout { .. }
+                | Self::NoWorkspace { .. }
                 | Self::Coload(_)
         )
     }
@@ -156,7 +172,14 @@ impl PackError {
                 "Give a path, or name the interpreter that has the package with --python".into()
             }
             Self::Coload(error) => return error.hint(),
-            Self::Seal(error) => return error.hint(),
+            Self::Build(error) => return error.hint(),
+            Self::UnknownLayout { .. } => format!(
+                "The layouts are {}",
+                Layout::ALL.map(Layout::name).join(", ")
+            ),
+            Self::NoWorkspace { .. } => {
+                "Run it in a clone of trifold, or name one with --workspace".into()
+            }
             Self::Empty { .. } => "Give the folder that the package is installed in".into(),
         })
     }

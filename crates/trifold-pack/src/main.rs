@@ -21,8 +21,12 @@ enum Command {
     Audit(commands::audit::Args),
     /// Load packages together in one process, in every order, and say what happens.
     Coload(commands::coload::Args),
+    /// Link trifold's engines in one of the ways that there are.
+    Layout(commands::layout::Args),
     /// Make one object of a C or C++ library that defines what you name and nothing else.
     Seal(commands::seal::Args),
+    /// Build the wheels of layouts.
+    Wheel(commands::layout::WheelArgs),
 }
 
 /// How a command ended.
@@ -41,7 +45,9 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Audit(args) => commands::audit::run(args),
         Command::Coload(args) => commands::coload::run(args),
+        Command::Layout(args) => commands::layout::run(args),
         Command::Seal(args) => commands::seal::run(args),
+        Command::Wheel(args) => commands::layout::wheel(args),
     };
     match result {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,

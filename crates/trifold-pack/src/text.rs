@@ -35,7 +35,8 @@ pub(crate) fn plural(count: usize, one: &str, many: &str) -> String {
 }
 
 /// Bytes with a unit, to three digits.
-pub(crate) fn bytes(bytes: u64) -> String {
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GB", 1_000_000_000), ("MB", 1_000_000), ("KB", 1_000)];
     for (unit, size) in UNITS {
         if bytes >= size {

@@ -2,6 +2,7 @@
 //! to a nameless temporary file, and everything else is only read through.
 
 mod texts;
+mod write;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +23,7 @@ use crate::{
 
 pub(crate) use texts::{FileName, fields, is_licence, plain};
 use texts::{base64, headers, is_text};
+pub(crate) use write::Writer;
 
 /// A file of a package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]

@@ -7,6 +7,7 @@
 use std::{ffi::c_char, sync::OnceLock};
 
 use crate::{
+    c_api,
     cpu::{self, UnsupportedCpu},
     log,
 };
@@ -163,6 +164,10 @@ impl Engine {
 /// # Safety
 /// `text` must point to `length` readable bytes.
 pub unsafe fn receive_log(engine: &'static str, level: i32, text: *const c_char, length: usize) {
+    // SAFETY: the caller's promise.
+    if unsafe { c_api::pass_on(level, text, length) } {
+        return;
+    }
     // SAFETY: the caller's promise; the bytes live until this function returns.
     let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length) };
     // A subscriber's panic must not cross into C++; it has printed its message by now.

@@ -6,6 +6,7 @@
 //! - [`cpu`]: which instructions the kernels need, and whether this CPU has them;
 //! - [`process`]: what an engine could change for the rest of the process, and whether it did;
 //! - [`threads`]: how many threads an engine should use, and one budget for all of them;
+//! - [`c_api`]: the way in for a library that other languages call;
 //! - [`CancelToken`]: stops a running call from another thread.
 //!
 //! Applications use `trifold-llama`, `trifold-whisper` and `trifold-diffusion`, which stand on this.
@@ -13,6 +14,7 @@
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("trifold does not support this system yet: Linux on x86-64 only for now");
 
+pub mod c_api;
 mod cancel;
 pub mod cpu;
 pub mod guard;

@@ -12,9 +12,17 @@
 ///     terminate_handler: trifold_whisper_terminate_handler,
 /// }
 /// ```
+///
+/// `open: name` at the end names the function that a shared library of the engine exports besides its API;
+/// the crate then has the feature `c-api`, off by default.
 #[macro_export]
 macro_rules! sealed_engine {
-    ($title:literal, start: $start:ident, terminate_handler: $terminate_handler:ident $(,)?) => {
+    (
+        $title:literal,
+        start: $start:ident,
+        terminate_handler: $terminate_handler:ident
+        $(, open: $open:ident)? $(,)?
+    ) => {
         $crate::sealed_engine! {
             $title,
             start: |log| {
@@ -25,10 +33,16 @@ macro_rules! sealed_engine {
                 // which is to a function and so lives forever.
                 unsafe { $start(log) }
             },
-            terminate_handler: $terminate_handler,
+            terminate_handler: $terminate_handler
+            $(, open: $open)?
         }
     };
-    ($title:literal, start: |$log:ident| $start:block, terminate_handler: $terminate_handler:ident $(,)?) => {
+    (
+        $title:literal,
+        start: |$log:ident| $start:block,
+        terminate_handler: $terminate_handler:ident
+        $(, open: $open:ident)? $(,)?
+    ) => {
         #[doc = concat!($title, ": entered only after a look at the CPU.")]
         pub static ENGINE: $crate::Engine = $crate::Engine::new(
             $title,
@@ -58,6 +72,15 @@ macro_rules! sealed_engine {
             // SAFETY: a function of the sealed object that reads a global and returns a pointer.
             unsafe { $terminate_handler() }
         }
+
+        $(
+            /// For C: looks at the CPU, and connects the log. 0, or -1 if the CPU cannot run the engine.
+            #[cfg(feature = "c-api")]
+            #[unsafe(no_mangle)]
+            pub extern "C" fn $open(log: Option<$crate::guard::LogFn>) -> i32 {
+                $crate::c_api::open(&ENGINE, log)
+            }
+        )?
 
         unsafe extern "C" fn on_log(level: i32, text: *const std::ffi::c_char, length: usize) {
             // SAFETY: the shim passes a text and its length.

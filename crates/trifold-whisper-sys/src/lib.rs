@@ -42,4 +42,5 @@ trifold_runtime::sealed_engine! {
         unsafe { trifold_whisper_start(log, cancel::is_cancelled) }
     },
     terminate_handler: trifold_whisper_terminate_handler,
+    open: trifold_whisper_open,
 }

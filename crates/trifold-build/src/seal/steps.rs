@@ -29,6 +29,24 @@ impl Steps<'_> {
         self.run(&mut command, &out)
     }
 
+    /// [`Steps::link`] that leaves section groups as they are, for another linker to merge.
+    pub(super) fn link_open(
+        &self,
+        name: &str,
+        objects: &[PathBuf],
+        wrap: &[&str],
+    ) -> Result<PathBuf, BuildError> {
+        let out = self.scratch.join(format!("{name}.o"));
+        let mut command = self.toolchain.ld();
+        command
+            .args(["-r", "-z", "noexecstack"])
+            .args(wrap.iter().map(|name| format!("--wrap={name}")))
+            .arg("-o")
+            .arg(&out)
+            .args(objects);
+        self.run(&mut command, &out)
+    }
+
     /// [`Steps::link`] with all members of archives. Common symbols get their place: only then can they
     /// be hidden.
     pub(super) fn link_whole(&self, name: &str, inputs: &[PathBuf]) -> Result<PathBuf, BuildError> {

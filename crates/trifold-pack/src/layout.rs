@@ -1,0 +1,299 @@
+//! Ways to link the same compiled objects into packages.
+//!
+//! Every layout has one Python extension for each engine, made of the same Rust code; they differ in what
+//! the C++ half is, and where:
+//!
+//! | layout | engines | ggml | visible |
+//! |---|---|---|---|
+//! | `monolith` | in the extensions, all in one wheel | in each | everything |
+//! | `sealed-static` | in the extensions, all in one wheel | in each | `PyInit_*` |
+//! | `sealed-shared` | a library each, with a C API, beside the extensions | in each library | the C API |
+//! | `shared-ggml` | in the extensions, all in one wheel | one library for all | ggml |
+//! | `split` | in the extensions, a wheel each | in each | `PyInit_*` |
+
+mod development;
+mod glue;
+mod link;
+mod wheels;
+mod workspace;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use trifold_build::{
+    BuildError, Builder, Mode, cache::Cache, config::Config, glibc::Floor, parts::GGML_EXPORTS,
+    toolchain::Toolchain,
+};
+
+use crate::PackError;
+use glue::Half;
+use link::{Linker, Symbols};
+
+pub use wheels::wheels;
+pub use workspace::Workspace;
+
+/// A way of linking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layout {
+    /// Static, nothing hidden, in one wheel: where the field came from.
+    Monolith,
+    /// Static and sealed, in one wheel.
+    SealedStatic,
+    /// Each engine sealed in a shared library with a C API, for other languages, too.
+    SealedShared,
+    /// One shared library of ggml for all engines.
+    SharedGgml,
+    /// Static and sealed, a wheel for each engine: what trifold ships.
+    Split,
+}
+
+impl Layout {
+    /// All of them, in the order in which they are compared.
+    pub const ALL: [Self; 5] = [
+        Self::Monolith,
+        Self::SealedStatic,
+        Self::SealedShared,
+        Self::SharedGgml,
+        Self::Split,
+    ];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Monolith => "monolith",
+            Self::SealedStatic => "sealed-static",
+            Self::SealedShared => "sealed-shared",
+            Self::SharedGgml => "shared-ggml",
+            Self::Split => "split",
+        }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Layout {
+    type Err = PackError;
+
+    fn from_str(text: &str) -> Result<Self, PackError> {
+        let found = Self::ALL.into_iter().find(|layout| layout.name() == text);
+        found.ok_or_else(|| PackError::UnknownLayout { name: text.into() })
+    }
+}
+
+/// What is to be built.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The layout.
+    pub layout: Layout,
+    /// The engines.
+    pub engines: Vec<String>,
+    /// Which ggml they are compiled against. The monolith has its own way: as the field does it, speech is
+    /// compiled against the ggml of text, and pictures against their own.
+    pub mode: Mode,
+    /// The oldest glibc that the result runs on.
+    pub floor: Floor,
+    /// Compile Rust fast instead of small.
+    pub quick: bool,
+    /// Where the result goes: a folder named after the layout is made anew in it.
+    pub out: PathBuf,
+}
+
+/// A layout that was built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Engine and extension.
+    pub extensions: Vec<(String, PathBuf)>,
+    /// Shared libraries beside the extensions, in the folder [`LIBRARIES`].
+    pub libraries: Vec<PathBuf>,
+    /// Where header files, libraries and their descriptions are installed, for C.
+    pub prefix: Option<PathBuf>,
+}
+
+/// The folder with libraries, beside the packages.
+pub const LIBRARIES: &str = "trifold.libs";
+
+/// Engines that the field links with a ggml of their own in the same package.
+const OWN_GGML: [&str; 1] = ["diffusion"];
+
+/// Links a layout.
+///
+/// # Errors
+/// [`PackError::Build`] if it cannot be compiled or linked; for `shared-ggml` also if an engine is compiled
+/// against a ggml of its own.
+pub fn build(workspace: &Workspace, options: &Options) -> Result<Built, PackError> {
+    let folder = options.out.join(options.layout.name());
+    if folder.is_dir() {
+        fs_err::remove_dir_all(&folder).map_err(PackError::io("Could not remove", &folder))?;
+    }
+    fs_err::create_dir_all(&folder).map_err(PackError::io("Could not create", &folder))?;
+    if options.layout == Layout::Split {
+        return wheels::split(workspace, options, &folder);
+    }
+    let scratch = tempfile::tempdir_in(&folder)
+        .map_err(PackError::io("Could not create a folder in", &folder))?;
+    let cache = Cache::open()?;
+    let building = Building {
+        workspace,
+        options,
+        linker: Linker::new(options.floor, &cache)?,
+        folder: &folder,
+        scratch: scratch.path(),
+    };
+    building.run()
+}
+
+struct Building<'a> {
+    workspace: &'a Workspace,
+    options: &'a Options,
+    linker: Linker,
+    folder: &'a Path,
+    scratch: &'a Path,
+}
+
+impl Building<'_> {
+    fn run(&self) -> Result<Built, PackError> {
+        let mut built = Built {
+            folder: self.folder.to_owned(),
+            extensions: Vec::new(),
+            libraries: Vec::new(),
+            prefix: None,
+        };
+        if self.options.layout == Layout::SharedGgml {
+            built.libraries.push(self.shared_ggml()?);
+        }
+        for engine in &self.options.engines {
+            let extension = match self.options.layout {
+                Layout::Monolith => self.open(engine)?,
+                Layout::SealedShared => self.shared(engine, &mut built)?,
+                Layout::SharedGgml => self.without_ggml(engine, &built.libraries[0])?,
+                Layout::SealedStatic | Layout::Split => self.sealed(engine)?,
+            };
+            built.extensions.push((engine.clone(), extension));
+        }
+        Ok(built)
+    }
+
+    /// Everything in the extension, and visible.
+    fn open(&self, engine: &str) -> Result<PathBuf, PackError> {
+        let mode = if OWN_GGML.contains(&engine) {
+            Mode::Pinned
+        } else {
+            Mode::Aligned
+        };
+        let part = builder(mode)?.open(engine, self.scratch)?;
+        let glue = self.glue(engine, mode, &part.renamed)?;
+        self.link_extension(engine, &[&glue, &part.object], &[], &Symbols::All)
+    }
+
+    fn sealed(&self, engine: &str) -> Result<PathBuf, PackError> {
+        let mode = self.options.mode;
+        let sealed = builder(mode)?.build(engine)?;
+        let glue = self.glue(engine, mode, &[])?;
+        self.link_extension(engine, &[&glue, &sealed.object], &[], &Symbols::Module)
+    }
+
+    /// A library with the engine, which the extension calls.
+    fn shared(&self, engine: &str, built: &mut Built) -> Result<PathBuf, PackError> {
+        let mode = self.options.mode;
+        let builder = builder(mode)?;
+        let part = builder.exportable(engine, self.scratch)?;
+        let version = builder.config.engine(engine)?.api.soversion;
+        let library = self.library(&format!("libtrifold-{engine}.so.{version}"))?;
+        let exports = [format!("trifold_{engine}_*")];
+        let entry = self.half(&Half::Library, engine, mode, &[])?;
+        self.linker
+            .library(&[&part.object, &entry], &exports, &library)?;
+        let prefix = self.folder.join("prefix");
+        development::install(&builder, engine, &library, &prefix)?;
+        let glue = self.glue(engine, mode, &[])?;
+        let extension = self.link_extension(engine, &[&glue], &[&library], &Symbols::Module)?;
+        built.libraries.push(library);
+        built.prefix = Some(prefix);
+        Ok(extension)
+    }
+
+    fn shared_ggml(&self) -> Result<PathBuf, PackError> {
+        let builder = builder(self.options.mode)?;
+        let aligned_to = &builder.config.common.aligned_to;
+        // Its ABI is not stable: the version is part of its name.
+        let version = builder.trees(aligned_to)?.1.ggml_version;
+        let object = builder.ggml(self.scratch)?;
+        let library = self.library(&format!("libtrifold-ggml.so.{version}"))?;
+        self.linker
+            .library(&[&object], &GGML_EXPORTS.map(str::to_owned), &library)?;
+        Ok(library)
+    }
+
+    fn without_ggml(&self, engine: &str, ggml: &Path) -> Result<PathBuf, PackError> {
+        let mode = self.options.mode;
+        let part = builder(mode)?.without_ggml(engine, self.scratch)?;
+        let glue = self.glue(engine, mode, &part.renamed)?;
+        self.link_extension(engine, &[&glue, &part.object], &[ggml], &Symbols::Module)
+    }
+
+    fn glue(
+        &self,
+        engine: &str,
+        mode: Mode,
+        renamed: &[(String, String)],
+    ) -> Result<PathBuf, PackError> {
+        self.half(&Half::Extension, engine, mode, renamed)
+    }
+
+    fn half(
+        &self,
+        half: &Half,
+        engine: &str,
+        mode: Mode,
+        renamed: &[(String, String)],
+    ) -> Result<PathBuf, PackError> {
+        let archive = glue::compile(self.workspace, half, engine, mode, self.options)?;
+        glue::close(half, engine, &archive, renamed, self.scratch)
+    }
+
+    fn link_extension(
+        &self,
+        engine: &str,
+        objects: &[&Path],
+        libraries: &[&Path],
+        symbols: &Symbols,
+    ) -> Result<PathBuf, PackError> {
+        let folder = self.folder.join(format!("trifold_{engine}"));
+        fs_err::create_dir_all(&folder).map_err(PackError::io("Could not create", &folder))?;
+        let out = folder.join(EXTENSION);
+        self.linker.extension(objects, libraries, symbols, &out)?;
+        Ok(out)
+    }
+
+    fn library(&self, name: &str) -> Result<PathBuf, PackError> {
+        let folder = self.folder.join(LIBRARIES);
+        fs_err::create_dir_all(&folder).map_err(PackError::io("Could not create", &folder))?;
+        Ok(folder.join(name))
+    }
+}
+
+/// The extension's file in each package.
+const EXTENSION: &str = "_native.abi3.so";
+
+fn builder(mode: Mode) -> Result<Builder, BuildError> {
+    Ok(Builder {
+        config: Config::load()?,
+        cache: Cache::open()?,
+        mode,
+    })
+}
+
+/// The tools, for who needs more than a builder.
+fn toolchain() -> Result<Toolchain, BuildError> {
+    Toolchain::find()
+}
