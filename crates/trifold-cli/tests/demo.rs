@@ -52,3 +52,34 @@ fn a_recording_that_is_not_there_is_named() {
     );
     assert!(!folder.path().join("picture.png").exists());
 }
+
+#[test]
+fn doctor_says_where_the_models_are() {
+    let cache = tempfile::tempdir().unwrap();
+    let doctor = |json: &[&str]| {
+        let arguments = ["doctor"].into_iter().chain(json.iter().copied());
+        trifold(arguments).env("TRIFOLD_CACHE", cache.path())
+    };
+    let before = doctor(&[]).run();
+    assert!(
+        before.stdout.contains("5.6 MB, inside the program\n"),
+        "{before}"
+    );
+    let used = trifold(["inspect", "demo:story"]).env("TRIFOLD_CACHE", cache.path());
+    assert_eq!(used.run().code, Some(0));
+    let after = doctor(&[]).run();
+    assert!(
+        after
+            .stdout
+            .contains("5.6 MB, inside the program, unpacked to the cache\n"),
+        "{after}"
+    );
+    let models = doctor(&["--json"]).run().json()["demo_models"].take();
+    assert_eq!(
+        (&models[0]["place"], &models[1]["place"]),
+        (&"inside".into(), &"inside".into())
+    );
+    let path = models[0]["path"].as_str().unwrap();
+    assert!(fs_err::read(path).unwrap().starts_with(b"GGUF"));
+    assert!(models[1]["path"].is_null() && models[0]["hint"].is_null());
+}

@@ -56,7 +56,7 @@ pub(crate) fn install(model: &DemoModel, cache: &Path) -> Result<PathBuf, HubErr
             name: format!("demo:{}", model.name),
         });
     };
-    let path = cache.join("models").join(model.cache_name());
+    let path = model.cached_in(cache);
     let shown = path.display();
     match holds(&path, bytes) {
         Ok(true) => return Ok(path),

@@ -1,6 +1,10 @@
 //! The demo models and the spoken samples, both from `models/` at the root of the repository.
 
-use std::{borrow::Cow, fmt, path::PathBuf};
+use std::{
+    borrow::Cow,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use crate::{HubError, env, path};
 
@@ -73,6 +77,33 @@ impl DemoModel {
     /// The file itself; nothing where the feature `demo-models` is off.
     pub fn bytes(&self) -> Option<&'static [u8]> {
         self.bytes
+    }
+
+    /// Where its file is beside this program: in the folder named by
+    /// [`TRIFOLD_DEMO_MODELS`](env::DEMO_MODELS), or in the Python package `trifold-demo-models`. That is
+    /// where [`resolve`](crate::resolve) takes it from if it is not [inside](Self::bytes).
+    ///
+    /// # Errors
+    /// [`HubError::DemoNotIncluded`] if there is no such folder, and those of a path if the file is not in
+    /// it.
+    ///
+    /// ```no_run
+    /// for model in trifold_hub::demo_models() {
+    ///     match model.installed() {
+    ///         Ok(path) => println!("{}: {}", model.name, path.display()),
+    ///         Err(error) => println!("{error} ({})", error.hint().unwrap_or_default()),
+    ///     }
+    /// }
+    /// ```
+    pub fn installed(&self) -> Result<PathBuf, HubError> {
+        let path = folder(&format!("demo:{}", self.name))?.join(self.file_name);
+        path::check(&path).map(|()| path)
+    }
+
+    /// Where [`resolve_in`](crate::resolve_in) writes it to, in a cache folder, if it is
+    /// [inside](Self::bytes) this program.
+    pub fn cached_in(&self, cache: &Path) -> PathBuf {
+        cache.join("models").join(self.cache_name())
     }
 
     /// Its name in the cache. It has a part of the digest, so that versions of the program with

@@ -100,9 +100,7 @@ fn resolve_with(
 ) -> Result<PathBuf, HubError> {
     match source {
         Source::Demo(model) if model.bytes().is_some() => cache::install(model, &cache()?),
-        Source::Demo(model) => {
-            resolve_demo_in(source, &demo::folder(&format!("demo:{}", model.name))?)
-        }
+        Source::Demo(model) => model.installed(),
         Source::HuggingFace(repository) => repository.downloaded(None),
         Source::Path(path) => path::check(path).map(|()| path.clone()),
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use trifold_build::elf;
+use trifold_hub::HubError;
 use trifold_runtime::{cpu, threads};
 
 use crate::{error::CliError, ui::Ui};
@@ -162,8 +163,20 @@ struct Threads {
 struct Demo {
     name: String,
     bytes: u64,
-    /// Where it lies if it was used before.
-    unpacked: Option<PathBuf>,
+    place: Place,
+    /// Where its file lies: beside the program, or unpacked in the cache.
+    path: Option<PathBuf>,
+    /// What to do about it, if it is nowhere.
+    hint: Option<String>,
+}
+
+/// Where a model is.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Place {
+    Beside,
+    Inside,
+    Missing,
 }
 
 impl Report {
@@ -261,16 +274,20 @@ impl Report {
         lines.push(String::new());
         lines.push("Models".into());
         for model in &self.demo_models {
-            let state = if model.unpacked.is_some() {
-                "unpacked"
-            } else {
-                "inside the program"
-            };
             let (whole, tenths) = (model.bytes / 1_000_000, model.bytes / 100_000 % 10);
             lines.push(format!(
-                "  {:<22} {whole:>2}.{tenths} MB, {state}",
-                model.name
+                "  {:<22} {whole:>2}.{tenths} MB, {}",
+                model.name,
+                model.state()
             ));
+        }
+        // They come together, and so does what to do.
+        if let Some(hint) = self
+            .demo_models
+            .iter()
+            .find_map(|model| model.hint.as_ref())
+        {
+            lines.push(format!("  hint                   {hint}"));
         }
         lines.push(format!("  cache                  {}", self.cache.display()));
         lines.join("\n") + "\n"
@@ -282,18 +299,42 @@ fn number(value: Option<usize>) -> String {
 }
 
 fn demo(model: &trifold_hub::DemoModel, cache: &Path) -> Demo {
-    let start = model.file_name.split('.').next().unwrap_or_default();
-    let unpacked = fs_err::read_dir(cache.join("models"))
-        .ok()
-        .and_then(|entries| {
-            entries.flatten().map(|entry| entry.path()).find(|path| {
-                path.file_name()
-                    .is_some_and(|name| name.to_string_lossy().starts_with(start))
-            })
-        });
+    let (place, path, hint) = if model.bytes().is_some() {
+        let unpacked = Some(model.cached_in(cache)).filter(|path| path.exists());
+        (Place::Inside, unpacked, None)
+    } else {
+        match model.installed() {
+            Ok(path) => (Place::Beside, Some(path), None),
+            Err(error) => (Place::Missing, None, Some(what_to_do(&error))),
+        }
+    };
     Demo {
         name: format!("demo:{}", model.name),
         bytes: model.size,
-        unpacked,
+        place,
+        path,
+        hint,
+    }
+}
+
+/// The error's own hint, or how the models are installed.
+fn what_to_do(error: &HubError) -> String {
+    let not_installed = HubError::DemoNotIncluded {
+        name: String::new(),
+    };
+    error
+        .hint()
+        .or_else(|| not_installed.hint())
+        .unwrap_or_default()
+}
+
+impl Demo {
+    fn state(&self) -> String {
+        match (self.place, &self.path) {
+            (Place::Inside, None) => "inside the program".into(),
+            (Place::Inside, Some(_)) => "inside the program, unpacked to the cache".into(),
+            (Place::Beside, Some(path)) => format!("beside the program: {}", path.display()),
+            (Place::Beside | Place::Missing, _) => "not there".into(),
+        }
     }
 }
