@@ -1,11 +1,19 @@
 use std::{io, path::PathBuf};
 
 use trifold_diffusion::DiffusionError;
-use trifold_formats::FormatError;
+use trifold_formats::{FormatError, Words};
 use trifold_hub::HubError;
 use trifold_llama::LlamaError;
 use trifold_runtime::EngineError;
 use trifold_whisper::WhisperError;
+
+/// What the program calls the ways to use a model.
+const WORDS: Words = Words {
+    inspect: "`trifold inspect`",
+    picture: "`trifold draw`",
+    speech: "`trifold transcribe`",
+    text: "`trifold generate` or `trifold chat`",
+};
 
 /// Whatever ends a command.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +72,13 @@ impl CliError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Hub(error) => error.hint(),
-            Self::Format(error) => error.hint(),
+            Self::Format(error)
+            | Self::Llama(LlamaError::Format(error))
+            | Self::Whisper(WhisperError::Model(error))
+            | Self::Diffusion(DiffusionError::Format(error)) => error.hint_in(&WORDS),
+            Self::Llama(LlamaError::Schema { .. }) => {
+                Some("Leave out what it names, or say it otherwise: not all of JSON Schema is known here.".into())
+            }
             Self::Llama(error) => error.hint(),
             Self::Whisper(error) => error.hint(),
             Self::Diffusion(error) => error.hint(),

@@ -1,6 +1,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::{Advice, Words};
+
 /// Why a model file was refused.
 ///
 /// Every variant names the file. Those about the contents also name the offset in bytes from the
@@ -153,12 +155,12 @@ pub enum FormatError {
         /// The kind of model that the file is.
         found: String,
         /// What to do about it.
-        advice: &'static str,
+        advice: Advice,
     },
 }
 
 impl FormatError {
-    /// One sentence that says what to do, where there is something to do.
+    /// One sentence that says what to do, where there is something to do; in terms of the Rust crates.
     ///
     /// ```
     /// use trifold_formats::ModelFile;
@@ -168,6 +170,21 @@ impl FormatError {
     /// assert_eq!(error.hint().unwrap(), "Check the path: there is no such file.");
     /// ```
     pub fn hint(&self) -> Option<String> {
+        self.hint_in(&Words::RUST)
+    }
+
+    /// [`hint`](Self::hint) in the words of a front end.
+    ///
+    /// ```
+    /// use trifold_formats::{Words, check_text_model};
+    ///
+    /// let words = Words { speech: "the button Transcribe", ..Words::RUST };
+    /// let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models");
+    /// let error = check_text_model(format!("{models}/speech/trifold-speech.bin")).unwrap_err();
+    /// let hint = error.hint_in(&words).unwrap();
+    /// assert_eq!(hint, "This is a speech model: use the button Transcribe.");
+    /// ```
+    pub fn hint_in(&self, words: &Words) -> Option<String> {
         let hint = match self {
             Self::Empty { .. } | Self::Truncated { .. } => {
                 "Download or copy the file again: it is incomplete."
@@ -188,9 +205,8 @@ impl FormatError {
             Self::Read { .. } => {
                 "Check the disk, and that nothing else is writing to the file at the same time."
             }
-            Self::UnknownFormat { advice, .. }
-            | Self::Unsupported { advice, .. }
-            | Self::WrongKind { advice, .. } => advice,
+            Self::UnknownFormat { advice, .. } | Self::Unsupported { advice, .. } => advice,
+            Self::WrongKind { advice, .. } => return Some(advice.sentence(words).into_owned()),
         };
         Some(hint.to_owned())
     }

@@ -229,7 +229,7 @@ impl ModelFile {
 ///
 /// let wrong = format!("{models}/speech/trifold-speech.bin");
 /// let error = trifold_formats::check_text_model(wrong).unwrap_err();
-/// assert_eq!(error.hint().unwrap(), "This is a speech model: use `trifold transcribe`.");
+/// assert_eq!(error.hint().unwrap(), "This is a speech model: use the crate `trifold-whisper`.");
 /// # Ok::<_, trifold_formats::FormatError>(())
 /// ```
 pub fn check_text_model(path: impl AsRef<Path>) -> Result<ModelFile, FormatError> {

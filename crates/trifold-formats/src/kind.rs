@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::source::{Source, show_bytes};
-use crate::{FormatError, Gguf, gguf, limits, whisper};
+use crate::{Advice, FormatError, Gguf, gguf, limits, whisper};
 
 /// The format of a model file, told by its first bytes.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
@@ -149,10 +149,6 @@ fn refuse_vad(path: &Path, start: &[u8]) -> Result<(), FormatError> {
     Ok(())
 }
 
-/// Advice for a text model that is not GGUF.
-pub(crate) const TEXT_ADVICE: &str =
-    "This is a text model: convert it to GGUF, then use `trifold generate`.";
-
 /// What a GGUF file is for.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Purpose {
@@ -241,28 +237,22 @@ pub(crate) fn wrong_kind(path: &Path, expected: &'static str, purpose: &Purpose)
     let (found, advice) = match purpose {
         Purpose::Adapter => (
             "a LoRA adapter".to_owned(),
-            "Give the model that the adapter belongs to; adapters alone do nothing.",
+            Advice::Fixed("Give the model that the adapter belongs to; adapters alone do nothing."),
         ),
         Purpose::ImportanceMatrix => (
             "an importance matrix".to_owned(),
-            "Give a model; importance matrices only help to quantise one.",
+            Advice::Fixed("Give a model; importance matrices only help to quantise one."),
         ),
-        Purpose::Picture => (
-            "a picture model".to_owned(),
-            "This is a picture model: use `trifold draw`.",
-        ),
+        Purpose::Picture => ("a picture model".to_owned(), Advice::UsePicture),
         Purpose::Projector => (
             "a multimodal projector".to_owned(),
-            "Give the text model that this projector belongs to.",
+            Advice::Fixed("Give the text model that this projector belongs to."),
         ),
         Purpose::Text(architecture) => (
             format!("a text model of architecture {architecture:?}"),
-            "This is a text model: use `trifold generate` or `trifold chat`.",
+            Advice::UseText,
         ),
-        Purpose::Unknown => (
-            "a GGUF file of unknown purpose".to_owned(),
-            "Look at it with `trifold inspect`, and give a model of the right kind.",
-        ),
+        Purpose::Unknown => ("a GGUF file of unknown purpose".to_owned(), Advice::Inspect),
     };
     FormatError::WrongKind {
         path: path.to_owned(),
@@ -277,17 +267,13 @@ pub(crate) fn wrong_format(path: &Path, expected: &'static str, kind: Kind) -> F
     let (found, advice) = match kind {
         Kind::Checkpoint => (
             "a PyTorch checkpoint",
-            "Convert it to safetensors: a checkpoint holds a program that builds the weights, and cannot be checked.",
+            Advice::Fixed(
+                "Convert it to safetensors: a checkpoint holds a program that builds the weights, and cannot be checked.",
+            ),
         ),
-        Kind::Gguf => ("a GGUF file", UNKNOWN_ADVICE),
-        Kind::Safetensors => (
-            "a safetensors file",
-            "Text models must be converted to GGUF; for pictures use `trifold draw`.",
-        ),
-        Kind::Whisper => (
-            "a whisper model",
-            "This is a speech model: use `trifold transcribe`.",
-        ),
+        Kind::Gguf => ("a GGUF file", Advice::Fixed(UNKNOWN_ADVICE)),
+        Kind::Safetensors => ("a safetensors file", Advice::UseTextOrPicture),
+        Kind::Whisper => ("a whisper model", Advice::UseSpeech),
     };
     FormatError::WrongKind {
         path: path.to_owned(),

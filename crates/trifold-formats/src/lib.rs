@@ -25,6 +25,7 @@
 //! A checkpoint is refused although the picture engine could read it: it is a pickle, a program for
 //! building the weights, and nothing can be promised about it without running it.
 
+mod advice;
 mod error;
 mod file;
 mod ggml_type;
@@ -40,6 +41,7 @@ mod tensor;
 mod text;
 mod whisper;
 
+pub use advice::{Advice, Words};
 pub use error::FormatError;
 pub use file::{Header, ModelFile, check_picture_model, check_speech_model, check_text_model};
 pub use ggml_type::GgmlType;

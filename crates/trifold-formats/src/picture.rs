@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::kind::{Purpose, TEXT_ADVICE, wrong_kind};
+use crate::kind::{Purpose, wrong_kind};
 use crate::source::invalid;
-use crate::{Dtype, FormatError, GgmlType, Gguf, Safetensors};
+use crate::{Advice, Dtype, FormatError, GgmlType, Gguf, Safetensors};
 
 const EXPECTED: &str = "a picture model (GGUF or safetensors)";
 
@@ -73,7 +73,7 @@ pub(crate) fn check_safetensors(path: &Path, file: &Safetensors) -> Result<(), F
             path: path.to_owned(),
             expected: EXPECTED,
             found: "a text model in safetensors format".to_owned(),
-            advice: TEXT_ADVICE,
+            advice: Advice::ConvertText,
         });
     }
     check_safetensors_part(path, file)

@@ -1,19 +1,33 @@
 //! Errors on their way to Python.
 
-use std::error::Error;
+use std::{
+    error::Error,
+    io,
+    path::{Path, PathBuf},
+};
 
 use pyo3::prelude::*;
+use trifold_formats::{FormatError, Words};
 use trifold_runtime::EngineError;
 
 use crate::package::Package;
 
+/// What Python's packages call the ways to use a model.
+const WORDS: Words = Words {
+    inspect: "`trifold inspect` (pip install trifold)",
+    picture: "`trifold_diffusion.Diffusion`",
+    speech: "`trifold_whisper.Whisper`",
+    text: "`trifold_llama.Llama`",
+};
+
 /// An error that becomes an exception: which class of the package's `_errors` module, what happened,
-/// and what to do.
+/// what to do, and with which file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     class: &'static str,
     message: String,
     hint: Option<String>,
+    path: Option<PathBuf>,
 }
 
 impl Failure {
@@ -23,7 +37,15 @@ impl Failure {
             class,
             message: message.into(),
             hint,
+            path: None,
         }
+    }
+
+    /// Names the file that it is about: the attribute `filename` of a class that is an `OSError`.
+    #[must_use]
+    pub fn at(mut self, path: impl Into<PathBuf>) -> Self {
+        self.path = Some(path.into());
+        self
     }
 
     /// The name of its exception class.
@@ -46,9 +68,10 @@ impl Failure {
 impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
         Python::attach(|py| {
+            let path = failure.path.as_deref().map(Path::as_os_str);
             let exception = Package::current()
                 .and_then(|package| package.error_class(py, failure.class))
-                .and_then(|class| class.call1((failure.message, failure.hint)));
+                .and_then(|class| class.call1((failure.message, failure.hint, path)));
             match exception {
                 Ok(exception) => Self::from_value(exception),
                 Err(error) => error,
@@ -64,4 +87,22 @@ pub fn engine_failure(error: &EngineError) -> Failure {
         _ => "EngineError",
     };
     Failure::of(class, error, error.hint())
+}
+
+/// What a refused model file is called in every package: there is none, or it is not what it should be.
+/// The hint names the package that can use it, if it is the model of another engine.
+pub fn format_failure(error: &FormatError) -> Failure {
+    let class = match error {
+        FormatError::Open { source, .. } if is_missing(source) => "ModelNotFoundError",
+        _ => "ModelError",
+    };
+    Failure::of(class, error, error.hint_in(&WORDS)).at(error.path())
+}
+
+/// Does an I/O error say that there is no such file?
+pub fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }

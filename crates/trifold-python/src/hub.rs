@@ -105,5 +105,12 @@ fn failure(error: &HubError) -> Failure {
         | E::UnknownDemo { .. } => "OptionError",
         _ => "ModelError",
     };
-    Failure::of(class, error, error.hint())
+    let failure = Failure::of(class, error, error.hint());
+    match error {
+        E::BrokenLink { path, .. } | E::NotFound { path, .. } => failure.at(path),
+        E::NoSuchModel { name, .. }
+        | E::NotDownloaded { name, .. }
+        | E::PartMissing { name, .. } => failure.at(name),
+        _ => failure,
+    }
 }

@@ -23,7 +23,7 @@ mod stream;
 mod worker;
 
 pub use cancel::CancelToken;
-pub use failure::{Failure, engine_failure};
+pub use failure::{Failure, engine_failure, format_failure, is_missing};
 pub use hub::model_path;
 pub use job::{Job, Scope, Step};
 pub use options::{Options, argument, seconds};

@@ -3,7 +3,7 @@
 use std::io;
 
 use trifold_diffusion::{DiffusionError, EngineError, Failure as Words};
-use trifold_python::{Failure, engine_failure};
+use trifold_python::{Failure, engine_failure, format_failure};
 
 pub(crate) fn failure(error: &DiffusionError) -> Failure {
     use DiffusionError as E;
@@ -11,11 +11,11 @@ pub(crate) fn failure(error: &DiffusionError) -> Failure {
         E::Cancelled => "CancelledError",
         E::Encode(_) | E::NoModel | E::Option { .. } | E::UnknownName { .. } => "OptionError",
         E::Engine(error) => return engine_failure(error),
+        E::Format(error) => return format_failure(error),
         E::Generate { source, .. } | E::Load { source, .. } if is_out_of_memory(source) => {
             "OutOfMemoryError"
         }
-        E::Format(_)
-        | E::Load {
+        E::Load {
             source: Words::Error(_) | Words::Nothing(_),
             ..
         }
@@ -30,7 +30,11 @@ pub(crate) fn failure(error: &DiffusionError) -> Failure {
         },
         _ => "EngineError",
     };
-    Failure::of(class, error, error.hint())
+    let failure = Failure::of(class, error, error.hint());
+    match error {
+        E::Read { path, .. } | E::Save { path, .. } => failure.at(path),
+        _ => failure,
+    }
 }
 
 fn is_out_of_memory(words: &Words) -> bool {

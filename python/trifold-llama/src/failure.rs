@@ -1,7 +1,7 @@
 //! Errors of the safe crate on their way to exceptions of `trifold_llama`.
 
 use trifold_llama::LlamaError;
-use trifold_python::{Failure, engine_failure};
+use trifold_python::{Failure, engine_failure, format_failure};
 
 pub(crate) fn failure(error: &LlamaError) -> Failure {
     use LlamaError as E;
@@ -10,6 +10,7 @@ pub(crate) fn failure(error: &LlamaError) -> Failure {
         E::ChatTemplate { .. } | E::NoChatTemplate => "ChatTemplateError",
         E::ContextOverflow { .. } => "ContextOverflowError",
         E::Engine(error) => return engine_failure(error),
+        E::Format(error) => return format_failure(error),
         E::EmptyText
         | E::Grammar { .. }
         | E::GrammarDeadEnd { .. }
@@ -18,9 +19,22 @@ pub(crate) fn failure(error: &LlamaError) -> Failure {
         | E::Schema { .. }
         | E::TextTooLong { .. }
         | E::UnknownToken { .. } => "OptionError",
-        E::Format(_) | E::Load { .. } | E::Unsupported { .. } => "ModelError",
-        E::Poisoned { .. } => "PoisonedError",
+        E::Load { .. } | E::Unsupported { .. } => "ModelError",
+        E::Poisoned { source } => {
+            // The safe crate speaks of contexts, which Python does not see.
+            let message = format!(
+                "This text model cannot be used any more: a call before this one failed inside llama.cpp: {source}"
+            );
+            return Failure::new("PoisonedError", message, Some("Load it again.".into()));
+        }
         _ => "EngineError",
     };
-    Failure::of(class, error, error.hint())
+    let hint = match error {
+        E::Schema { .. } => Some(
+            "Leave out what it names, or say it otherwise: help(trifold_llama.JsonSchema) lists what is known."
+                .to_owned(),
+        ),
+        _ => error.hint(),
+    };
+    Failure::of(class, error, hint)
 }

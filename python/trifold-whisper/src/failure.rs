@@ -1,14 +1,14 @@
 //! Errors of the safe crate on their way to exceptions of `trifold_whisper`.
 
-use std::io;
-
-use trifold_python::Failure;
+use trifold_python::{Failure, format_failure, is_missing};
 use trifold_whisper::{EngineError, WhisperError};
 
 pub(crate) fn failure(error: &WhisperError) -> Failure {
     use WhisperError as E;
     let class = match error {
-        E::AudioRead { source, .. } if is_missing(source) => "AudioNotFoundError",
+        E::AudioRead { path, source } if is_missing(source) => {
+            return Failure::of("AudioNotFoundError", error, error.hint()).at(path);
+        }
         E::AudioDecode { .. }
         | E::AudioMissing { .. }
         | E::AudioRead { .. }
@@ -17,9 +17,8 @@ pub(crate) fn failure(error: &WhisperError) -> Failure {
         | E::NoSamples
         | E::Sample { .. } => "AudioError",
         E::Cancelled => "CancelledError",
-        E::DamagedModel { .. } | E::LoadRefused { .. } | E::Model(_) | E::ModelRead { .. } => {
-            "ModelError"
-        }
+        E::DamagedModel { .. } | E::LoadRefused { .. } | E::ModelRead { .. } => "ModelError",
+        E::Model(error) => return format_failure(error),
         E::Engine {
             source: EngineError::OutOfMemory { .. },
             ..
@@ -45,13 +44,6 @@ pub(crate) fn failure(error: &WhisperError) -> Failure {
         _ => "EngineError",
     };
     Failure::of(class, error, error.hint())
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }
 
 /// The name of an option in Python.

@@ -120,6 +120,13 @@ fn options_of_transcribe_that_cannot_be() {
             expected,
         );
     }
+    for (model, hint) in [
+        ("demo:story", "use `trifold generate` or `trifold chat`."),
+        ("demo:picture", "use `trifold draw`."),
+    ] {
+        let outcome = transcribe([&*speech, "--model", model]).run();
+        assert!(outcome.stderr.contains(hint), "{outcome}");
+    }
     let outcome = transcribe([&*speech, "--offset", "-1"]).run();
     assert_eq!(outcome.code, Some(2));
     assert!(

@@ -184,6 +184,13 @@ fn options_of_draw_that_cannot_be() {
             expected,
         );
     }
+    for (model, hint) in [
+        ("demo:story", "use `trifold generate` or `trifold chat`."),
+        ("demo:speech", "use `trifold transcribe`."),
+    ] {
+        let outcome = draw(["a circle", "--model", model]).folder(&here).run();
+        assert!(outcome.stderr.contains(hint), "{outcome}");
+    }
     snapshot!(draw(["a circle", "--width", "0"]).folder(&here), @r"
     exit code: 1
     ----- stdout -----

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::wrong_value;
-use crate::{FormatError, Gguf, MetadataValue, ModelFile};
+use crate::{Advice, FormatError, Gguf, MetadataValue, ModelFile};
 
 const NUMBER: &str = "split.no";
 const COUNT: &str = "split.count";
@@ -23,7 +23,9 @@ pub(crate) fn open_parts(path: &Path, first: &Gguf) -> Result<Vec<ModelFile>, Fo
             path: path.to_owned(),
             expected: "the first part of a split model",
             found: format!("part {} of {count}", u32::from(index) + 1),
-            advice: "Give the part whose name ends with -00001-of-…: the others are found from there.",
+            advice: Advice::Fixed(
+                "Give the part whose name ends with -00001-of-…: the others are found from there.",
+            ),
         });
     }
     let mut parts = Vec::new();
