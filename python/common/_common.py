@@ -26,12 +26,14 @@ class Hinted(Exception):
     Attributes:
         message: What failed, with its causes.
         hint: What to do about it, if there is something to do.
+
+    One that is an ``OSError`` has ``filename``, as Python's own has, and ``errno`` if it is known.
     """
 
     message: str
     hint: str | None
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, filename: str | None = None) -> None:
         super().__init__(message, hint)
         self.message = message
         self.hint = hint
@@ -40,6 +42,7 @@ class Hinted(Exception):
             error: Any = self
             error.errno = ENOENT if isinstance(self, FileNotFoundError) else None
             error.strerror = message
+            error.filename = filename
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\nhint: {self.hint}"

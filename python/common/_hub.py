@@ -197,7 +197,8 @@ def _otherwise(download: Download, error: Exception) -> str:
         path = download.downloaded()
     except ModelNotFoundError as missing:
         if offline:
-            raise ModelNotFoundError(missing.message, "Unset HF_HUB_OFFLINE to download it.") from error
+            hint = "Unset HF_HUB_OFFLINE to download it."
+            raise ModelNotFoundError(missing.message, hint, missing.filename) from error
         hint = "Check the connection, or download the file elsewhere and pass its path."
         raise ModelError(failed, hint) from error
     if not offline:
@@ -217,11 +218,11 @@ def _refused(download: Download, error: Exception) -> NoReturn:
     if isinstance(error, errors.RepositoryNotFoundError):
         # Hugging Face does not tell the two apart.
         message = f"No such repository at Hugging Face, or no access to it: {name}"
-        raise ModelNotFoundError(message, f"Check the name; for a private one {_TOKEN}.") from error
+        raise ModelNotFoundError(message, f"Check the name; for a private one {_TOKEN}.", name) from error
     status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else None
     if status == 404:
         hint = f"Look at https://huggingface.co/{download.repository}/tree/main."
-        raise ModelNotFoundError(f"No such file at Hugging Face: {name}", hint) from error
+        raise ModelNotFoundError(f"No such file at Hugging Face: {name}", hint, name) from error
     if status in (401, 403):
         message = f"No access to this model at Hugging Face: {name} (status {status})"
         raise ModelError(message, f"Check the name, and {_TOKEN}.") from error

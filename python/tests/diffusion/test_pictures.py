@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import errno
 import os
 import pickle
 
@@ -124,12 +125,13 @@ def test_saving_where_it_cannot_be(picture, tmp_path):
 
 
 def test_errors_of_files_are_pythons_own(picture, tmp_path):
-    with pytest.raises(FileNotFoundError):
-        read_png(tmp_path / "none.png")
-    with pytest.raises(OSError, match="directory"):
+    for call, path in ((read_png, tmp_path / "none.png"), (picture.save, tmp_path / "no" / "such.png")):
+        with pytest.raises(FileNotFoundError) as caught:
+            call(path)
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(path))
+    with pytest.raises(OSError, match="directory") as caught:
         read_png(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        picture.save(tmp_path / "no" / "such.png")
+    assert caught.value.filename == str(tmp_path)
 
 
 def test_files_that_are_no_pictures(picture, tmp_path):
@@ -160,8 +162,10 @@ def test_pillow(picture, tmp_path):
     assert red > 150 > green
     with pytest.raises(OptionError, match=r"Unknown picture format: \.xyz"):
         picture.save(tmp_path / "circle.xyz")
-    with pytest.raises(PictureNotFoundError, match="Failed to write picture"):
-        picture.save(tmp_path / "no" / "circle.jpg")
+    missing = tmp_path / "no" / "circle.jpg"
+    with pytest.raises(PictureNotFoundError, match="Failed to write picture") as caught:
+        picture.save(missing)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(missing))
     (tmp_path / "folder.jpg").mkdir()
     with pytest.raises(PictureFileError, match="Failed to write picture"):
         picture.save(tmp_path / "folder.jpg")

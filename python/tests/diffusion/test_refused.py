@@ -173,8 +173,10 @@ def test_a_cut_model(sd, tmp_path):
 def test_parts_that_are_none(sd, tmp_path):
     with pytest.raises(OptionError, match=r"Unknown part of a model: clip \(known: clip_g, "):
         Diffusion(parts={"clip": sd.path})
-    with pytest.raises(ModelNotFoundError, match="no-such"):
-        Diffusion(parts={"diffusion": tmp_path / "no-such.gguf"})
+    missing = tmp_path / "no-such.gguf"
+    with pytest.raises(ModelNotFoundError, match="no-such") as caught:
+        Diffusion(parts={"diffusion": missing})
+    assert caught.value.filename == str(missing)
     with pytest.raises(OptionError, match=r"Expected a model file \(found: none\)"):
         Diffusion(parts={"tiny_vae": sd.path})
     with pytest.raises(TypeError, match="parts"):

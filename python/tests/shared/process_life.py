@@ -6,14 +6,20 @@ names of this one.
 
 from __future__ import annotations
 
+import errno
+import pickle
 from dataclasses import dataclass, field
+from importlib import import_module
 
+import pytest
 from children import child
 
 __all__ = [
     "Package",
     "pytest_generate_tests",
     "test_a_fork_is_explained",
+    "test_a_missing_model_is_named_as_python_does",
+    "test_another_engine_s_model_says_what_uses_it",
     "test_copying_is_refused",
     "test_ctrl_c",
     "test_ctrl_c_while_waiting_for_another_thread",
@@ -370,3 +376,40 @@ except (tf.ModelError, tf.ModelNotFoundError) as error:
     print(error.hint)
 """
     assert "trifold-demo-models" in child(script)
+
+
+#: What each package loads, and its demo model.
+ENGINES = {
+    "trifold_diffusion": ("Diffusion", "demo:picture"),
+    "trifold_llama": ("Llama", "demo:story"),
+    "trifold_whisper": ("Whisper", "demo:speech"),
+}
+
+
+def test_another_engine_s_model_says_what_uses_it(package):
+    tf = import_module(package.name)
+    load = getattr(tf, ENGINES[package.name][0])
+    for name, (kind, model) in ENGINES.items():
+        if name == package.name:
+            continue
+        with pytest.raises(tf.ModelError) as caught:
+            load(model)
+        assert caught.value.hint.endswith(f" model: use `{name}.{kind}`.")
+
+
+def test_a_missing_model_is_named_as_python_does(package, tmp_path):
+    tf = import_module(package.name)
+    load = getattr(tf, ENGINES[package.name][0])
+    link = tmp_path / "link.bin"
+    link.symlink_to(tmp_path / "nothing")
+    for path in (tmp_path / "none.bin", link, "no/such/folder/ü.bin"):
+        try:
+            open(path).close()
+        except FileNotFoundError as error:
+            theirs = error
+        with pytest.raises(tf.ModelNotFoundError) as caught:
+            load(path)
+        ours = caught.value
+        assert (ours.errno, ours.filename) == (errno.ENOENT, theirs.filename)
+        again = pickle.loads(pickle.dumps(ours))
+        assert (str(again), again.errno, again.filename) == (str(ours), ours.errno, ours.filename)

@@ -23,6 +23,8 @@ LOAD = """
     try:
         model = {package}.{kind}({name!r})
     except Exception as error:
+        if isinstance(error, FileNotFoundError):
+            assert (error.errno, error.filename) == (2, {name!r})
         kinds = [kind.__name__ for kind in type(error).__mro__]
         hint = getattr(error, "hint", None)
         print(json.dumps([kinds, getattr(error, "message", str(error)), hint, repr(error.__cause__)]))

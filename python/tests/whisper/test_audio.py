@@ -182,7 +182,7 @@ def test_bad_files(whisper, tmp_path, fixture):
         with pytest.raises(AudioNotFoundError) as caught:
             call(missing)
         assert isinstance(caught.value, (FileNotFoundError, AudioError, ValueError))
-        assert caught.value.errno == errno.ENOENT
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(missing))
         assert str(missing) in caught.value.message and "no such file" in caught.value.hint
         for path, message in (
             (empty, "an empty file"),

@@ -336,7 +336,9 @@ def _write(path: str, data: bytes) -> None:
         if os.path.exists(part):
             os.remove(part)
         kind = PictureNotFoundError if isinstance(error, FileNotFoundError) else PictureFileError
-        raise kind(f"Failed to write picture: {path}: {error.strerror}") from error
+        failed = kind(f"Failed to write picture: {path}: {error.strerror}", filename=os.fspath(path))
+        failed.errno = error.errno
+        raise failed from error
 
 
 def _parameters(raw: _native._Parameters) -> Parameters:
