@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,11 +37,40 @@ def test_each_name_is_the_engine_s_own() -> None:
         trifold.Lama  # noqa: B018
 
 
+def alone(folder: Path) -> None:
+    """Puts the umbrella into a folder, without any engine."""
+    (folder / "trifold").symlink_to(Path(trifold.__file__).parent)
+
+
+def test_only_what_is_installed_is_listed(tmp_path: Path) -> None:
+    alone(tmp_path)
+    script = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import pydoc, trifold
+assert dir(trifold) == sorted(trifold.__all__)
+star = {{}}
+exec("from trifold import *", star)
+print(dir(trifold), sorted(star.keys() & {{"Diffusion", "Llama", "Whisper"}}))
+shown = pydoc.plain(pydoc.render_doc(trifold))
+print([name for name in ("Diffusion", "Llama", "Whisper") if "class " + name in shown])
+"""
+
+    def listed() -> list[str]:
+        found = python(script, "-S", "-I")
+        assert found.stderr == ""
+        return found.stdout.splitlines()
+
+    assert listed() == ["['__version__'] []", "[]"]
+    (tmp_path / "trifold_llama.py").write_text(
+        f"__version__ = {trifold.__version__!r}\nclass Llama:\n    'It.'\nLlama.__module__ = 'trifold'\n"
+    )
+    assert listed() == ["['Llama', '__version__'] ['Llama']", "['Llama']"]
+
+
 @pytest.mark.parametrize("extra", ["llama", "whisper", "diffusion"])
 def test_without_the_engines(extra: str, tmp_path: Path) -> None:
-    # Only the umbrella is in this folder.
-    package = Path(trifold.__file__).parent
-    (tmp_path / "trifold").symlink_to(package)
+    alone(tmp_path)
     name = extra.capitalize()
     script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import trifold; trifold.{name}"
     errors = python(script, "-S", "-I").stderr
@@ -59,6 +90,15 @@ def test_a_broken_engine_s_own_error_is_seen(tmp_path: Path) -> None:
     (tmp_path / "trifold_llama.py").write_text("import no_such_module\n")
     script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import trifold; trifold.Llama"
     assert "No module named 'no_such_module'" in python(script).stderr
+
+
+def test_a_program_that_is_not_there_is_named_as_python_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sysconfig.get_path", lambda *_: str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="pip install --force-reinstall trifold") as caught:
+        program()
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(tmp_path / "trifold"))
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -101,6 +141,33 @@ def test_the_program_draws_with_the_tokenizers_of_the_package_or_says_what_is_mi
     assert found.returncode == 1
     assert "error: Demo model not installed: demo:story" in found.stderr
     assert "pip install trifold-demo-models" in found.stderr
+
+
+def test_doctor_says_where_the_demo_models_are(tmp_path: Path) -> None:
+    import trifold_demo_models
+
+    story = Path(trifold_demo_models.__file__).with_name("trifold-story.gguf")
+    assert f"5.6 MB, beside the program: {story}\n" in run("doctor").stdout
+    models = json.loads(run("doctor", "--json").stdout)["demo_models"]
+    assert {(model["place"], model["hint"]) for model in models} == {("beside", None)}
+    assert models[0]["path"] == str(story)
+
+    def doctor(**environment: str) -> str:
+        found = subprocess.run(
+            [away, "doctor"], capture_output=True, text=True, check=True, env={**os.environ, **environment}
+        )
+        return found.stdout
+
+    away = tmp_path / "trifold"
+    away.write_bytes(Path(program()).read_bytes())
+    away.chmod(0o755)
+    found = doctor()
+    assert found.count(" MB, not there\n") == 3
+    assert "Install them with `pip install trifold-demo-models`" in found
+    assert f"beside the program: {story}\n" in doctor(TRIFOLD_DEMO_MODELS=str(story.parent))
+    nowhere = doctor(TRIFOLD_DEMO_MODELS=str(tmp_path / "none"))
+    assert nowhere.count(" MB, not there\n") == 3
+    assert f"There is no folder {tmp_path / 'none'}." in nowhere
 
 
 def test_all_packages_have_one_version() -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from trifold_llama import Llama
     from trifold_whisper import Whisper
 
-__all__ = ["Diffusion", "Llama", "Whisper", "__version__"]
-
+    # Else it is what is installed: see `__getattr__`.
+    __all__ = ["Diffusion", "Llama", "Whisper", "__version__"]
 #: Each name, the engine's package and its extra.
 _ENGINES = {
     "Diffusion": ("trifold_diffusion", "diffusion"),
@@ -32,6 +32,8 @@ _ENGINES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__all__":
+        return __dir__()
     if name not in _ENGINES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, extra = _ENGINES[name]
@@ -64,4 +66,7 @@ def _engine(module: str, extra: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    """The engines that are installed: what `dir`, `help` and `import *` can give."""
+    from importlib.util import find_spec
+
+    return [*(name for name, (module, _) in _ENGINES.items() if find_spec(module)), "__version__"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from errno import ENOENT
 
 
 def program() -> str:
@@ -15,9 +16,9 @@ def program() -> str:
         if os.path.isfile(path):
             return path
     raise FileNotFoundError(
-        "The program trifold is not where pip installs programs: "
-        + ", ".join(folders)
-        + "\nhint: pip install --force-reinstall trifold"
+        ENOENT,
+        "The program trifold is not where pip puts programs (hint: pip install --force-reinstall trifold)",
+        os.path.join(folders[0], "trifold"),
     )
 
 
