@@ -37,6 +37,13 @@ pub(crate) enum CliError {
         #[source]
         source: io::Error,
     },
+    #[error("Expected a JSON Schema {place}")]
+    Schema {
+        /// Such as `in: FILE`.
+        place: String,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error("Could not write to standard output")]
     Stdout(#[source] io::Error),
     #[error("{message}")]
@@ -95,6 +102,7 @@ impl CliError {
                 _ => return None,
             }),
             Self::Input { hint, .. } => Some(hint.clone()),
+            Self::Schema { .. } => Some("Check its quotes, commas and braces.".into()),
             Self::Check { .. } => Some("Run `trifold doctor` and report what it prints".into()),
             Self::Interrupted => None,
         }

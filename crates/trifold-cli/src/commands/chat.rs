@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use trifold_llama::{ChatMessage, Context, FinishReason, LlamaError, SamplingOptions, Tools};
+use trifold_llama::{
+    ChatMessage, Context, FinishReason, LlamaError, ResponseFormat, SamplingOptions, Tools,
+};
 
 use crate::{
     commands::{
@@ -47,6 +49,7 @@ Examples:
   trifold chat --model model.gguf --system \"You are a pirate.\"
   echo \"What is 3 + 4?\" | trifold chat --temperature 0
   trifold chat --json < questions.txt
+  echo \"What is 3 + 4?\" | trifold chat --json-schema sum.json
 
 Each line is one message. If standard input is not a terminal, the answers follow each other; with
 --json each of them is one line. /help lists what else can be typed.";
@@ -62,6 +65,7 @@ const ON_OVERFLOW: &str =
 
 pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let sampling = args.sampling.options()?;
+    let response_format = args.sampling.response_format()?;
     let tools = args.tools.as_deref().map(read_tools).transpose()?;
     let model = model::text(&args.model, ui)?;
     let context = model
@@ -72,6 +76,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         messages: Vec::new(),
         tools,
         sampling,
+        response_format,
         args,
         ui,
         typed: io::stdin().is_terminal(),
@@ -100,6 +105,7 @@ struct Chat<'a> {
     messages: Vec<ChatMessage>,
     tools: Option<Tools>,
     sampling: SamplingOptions,
+    response_format: ResponseFormat,
     args: &'a Args,
     ui: &'a Ui,
     /// Whether someone sits there and types.
@@ -167,7 +173,8 @@ impl Chat<'_> {
     /// Answers a message; both are remembered, unless the message could not be answered.
     fn answer(&mut self, message: &str) -> Result<(), CliError> {
         self.messages.push(ChatMessage::user(message));
-        let options = self.args.generation.options(self.sampling.clone());
+        let mut options = self.args.generation.options(self.sampling.clone());
+        options.response_format = self.response_format.clone();
         let spinner = self.ui.spinner("Reading");
         let generation = match &self.tools {
             Some(tools) => self

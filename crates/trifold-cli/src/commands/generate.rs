@@ -48,6 +48,7 @@ const EXAMPLES: &str = r#"Examples:
   trifold generate --temperature 0 --max-tokens 50 --file notes.txt
   trifold generate --model model.gguf --stop $'\n' "The capital of France is"
   trifold generate --grammar 'root ::= "yes" | "no"' "Is the sky blue? Answer: "
+  trifold generate --json-schema animal.json "The dog Max as JSON: "
   echo "Once upon a time" | trifold generate --seed 7 --json --logprobs 3"#;
 
 const ON_OVERFLOW: &str = "Shorten the prompt, or make more room with --context.";
@@ -61,12 +62,14 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     }
     let prompt = prompt(args, ui)?;
     let sampling = args.sampling.options()?;
+    let response_format = args.sampling.response_format()?;
     let model = model::text(&args.model, ui)?;
     let mut context = model
         .context(&args.generation.context())
         .map_err(|error| explain(error, ON_OVERFLOW))?;
     let mut options = args.generation.options(sampling);
     options.logprobs = args.logprobs;
+    options.response_format = response_format;
 
     let spinner = ui.spinner("Reading the prompt");
     let generation = context.generate(&prompt, &options);

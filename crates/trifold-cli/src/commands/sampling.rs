@@ -1,9 +1,14 @@
 //! Options that `generate` and `chat` share: how tokens are chosen, and what they are computed with.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
+use serde_json::Value;
 use trifold_llama::{
-    ContextOptions, Dry, GenerateOptions, LlamaError, Mirostat, SamplingOptions, Token, Xtc,
+    ContextOptions, Dry, GenerateOptions, LlamaError, Mirostat, ResponseFormat, SamplingOptions,
+    Token, Xtc,
 };
 
 use crate::{commands::input, error::CliError, interrupt};
@@ -166,6 +171,11 @@ pub(crate) struct SamplingArgs {
     /// The text must follow the grammar in this file.
     #[arg(long, value_name = "FILE")]
     grammar_file: Option<PathBuf>,
+
+    /// The text must be JSON that fits this JSON Schema: a file, or the schema itself, which begins with
+    /// {. The model is not told: say in the prompt what is wanted.
+    #[arg(long, value_name = "FILE|JSON", conflicts_with_all = ["grammar", "grammar_file"])]
+    json_schema: Option<PathBuf>,
 }
 
 impl SamplingArgs {
@@ -192,6 +202,15 @@ impl SamplingArgs {
             },
             seed: self.seed,
         })
+    }
+
+    /// The form that the text must have.
+    pub(crate) fn response_format(&self) -> Result<ResponseFormat, CliError> {
+        self.json_schema
+            .as_deref()
+            .map_or(Ok(ResponseFormat::Text), |given| {
+                read_schema(given).map(ResponseFormat::JsonSchema)
+            })
     }
 
     fn dry(&self) -> Option<Dry> {
@@ -229,6 +248,25 @@ impl SamplingArgs {
             tau: self.mirostat_tau.unwrap_or(usual.tau),
             eta: self.mirostat_eta.unwrap_or(usual.eta),
         })
+    }
+}
+
+/// A JSON Schema, or what is in the file that has it.
+fn read_schema(given: &Path) -> Result<Value, CliError> {
+    let inline = given
+        .to_str()
+        .filter(|text| text.trim_start().starts_with('{'));
+    let (text, place) = match inline {
+        Some(text) => (text.to_owned(), "for option --json-schema".to_owned()),
+        None => (input::file(given)?, format!("in: {}", given.display())),
+    };
+    match serde_json::from_str(&text) {
+        Ok(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(schema),
+        Ok(_) => Err(CliError::input(
+            format!("Expected a JSON Schema {place} (found: JSON of another type)"),
+            "A schema is an object, such as {\"type\": \"object\"}.",
+        )),
+        Err(source) => Err(CliError::Schema { place, source }),
     }
 }
 
@@ -320,6 +358,7 @@ pub(crate) fn explain(error: LlamaError, on_overflow: &str) -> CliError {
             let option = match option {
                 "n_ctx" => "context".to_owned(),
                 "n_batch" => "batch".to_owned(),
+                "response_format" => "json-schema".to_owned(),
                 option => option.replace(['_', '.'], "-"),
             };
             CliError::input(

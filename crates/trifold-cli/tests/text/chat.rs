@@ -75,6 +75,34 @@ fn chat_shows_calls_of_tools() {
     );
 }
 
+const SUM: &str = r#"{"type": "object", "properties": {"sum": {"type": "integer", "minimum": 0, "maximum": 99}},
+    "required": ["sum"], "additionalProperties": false}"#;
+
+#[test]
+fn chat_answers_by_a_schema() {
+    let questions = "What is 3 + 4?\nWhat is 2 + 2?\n";
+    let inline = chat(&["--json-schema", SUM]).stdin(questions).run();
+    assert_eq!(inline.code, Some(0), "{inline}");
+    let answers: Vec<serde_json::Value> = inline
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(answers.len(), 2, "{inline}");
+    for answer in answers {
+        let sum = answer["sum"].as_u64().unwrap();
+        assert!(sum <= 99 && answer.as_object().unwrap().len() == 1);
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("schema.json");
+    fs_err::write(&file, SUM).unwrap();
+    let from_file = chat(&["--json-schema", file.to_str().unwrap()])
+        .stdin(questions)
+        .run();
+    assert_eq!(from_file.stdout, inline.stdout);
+}
+
 #[test]
 fn chat_says_where_its_input_is_broken() {
     snapshot!(chat(&[]).stdin(b"Hello!\nWhat \xff is that?\n"), @r"

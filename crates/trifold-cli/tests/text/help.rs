@@ -74,6 +74,9 @@ fn help_of_generate() {
           --grammar <GBNF>                The text must follow this grammar, in GBNF, llama.cpp's
                                           notation
           --grammar-file <FILE>           The text must follow the grammar in this file
+          --json-schema <FILE|JSON>       The text must be JSON that fits this JSON Schema: a file, or
+                                          the schema itself, which begins with {. The model is not told:
+                                          say in the prompt what is wanted
 
     Output:
           --json        Print the result as JSON
@@ -85,6 +88,7 @@ fn help_of_generate() {
       trifold generate --temperature 0 --max-tokens 50 --file notes.txt
       trifold generate --model model.gguf --stop $'\n' "The capital of France is"
       trifold generate --grammar 'root ::= "yes" | "no"' "Is the sky blue? Answer: "
+      trifold generate --json-schema animal.json "The dog Max as JSON: "
       echo "Once upon a time" | trifold generate --seed 7 --json --logprobs 3
     ----- stderr -----
     "#);
@@ -159,6 +163,9 @@ fn help_of_chat() {
           --grammar <GBNF>                The text must follow this grammar, in GBNF, llama.cpp's
                                           notation
           --grammar-file <FILE>           The text must follow the grammar in this file
+          --json-schema <FILE|JSON>       The text must be JSON that fits this JSON Schema: a file, or
+                                          the schema itself, which begins with {. The model is not told:
+                                          say in the prompt what is wanted
 
     Output:
           --json        Print the result as JSON
@@ -170,6 +177,7 @@ fn help_of_chat() {
       trifold chat --model model.gguf --system "You are a pirate."
       echo "What is 3 + 4?" | trifold chat --temperature 0
       trifold chat --json < questions.txt
+      echo "What is 3 + 4?" | trifold chat --json-schema sum.json
 
     Each line is one message. If standard input is not a terminal, the answers follow each other; with
     --json each of them is one line. /help lists what else can be typed.

@@ -269,6 +269,67 @@ fn prompts_that_are_too_long() {
 }
 
 #[test]
+fn a_broken_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("schema.json");
+    let file = file.to_str().unwrap();
+    snapshot!(generate(&["--json-schema", file, "Once"]), @r"
+    exit code: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: No file at: [TEMP]/schema.json
+
+    hint: Check the path: there is no such file.
+    ");
+    fs_err::write(file, "[1]").unwrap();
+    snapshot!(generate(&["--json-schema", file, "Once"]), @r#"
+    exit code: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: Expected a JSON Schema in: [TEMP]/schema.json (found: JSON of another type)
+
+    hint: A schema is an object, such as {"type": "object"}.
+    "#);
+    snapshot!(generate(&["--json-schema", "{\"type\": }", "Once"]), @r"
+    exit code: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: Expected a JSON Schema for option --json-schema
+      Caused by: expected value at line 1 column 10
+
+    hint: Check its quotes, commas and braces.
+    ");
+    snapshot!(generate(&["--json-schema", "{\"type\": \"thing\"}", "Once"]), @r"
+    exit code: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: Failed to turn the JSON schema into a grammar
+      Caused by: llama.cpp says: JSON schema conversion failed:; JSON schema error at #: unrecognized type thing
+
+    hint: Leave out what it names, or say it otherwise: not all of JSON Schema is known here.
+    ");
+    let bounds = r#"{"minimum": 3, "maximum": 2}"#;
+    snapshot!(chat(&["--json-schema", bounds]).stdin("Hello"), @r"
+    exit code: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: Expected a minimum that is no more than its maximum for option --json-schema (found: 3 and 2)
+
+    hint: `--help` tells what each option means.
+    ");
+    snapshot!(generate(&["--json-schema", "{}", "--grammar", "root ::= \"a\"", "Once"]), @r"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: the argument '--json-schema <FILE|JSON>' cannot be used with '--grammar <GBNF>'
+
+    Usage: trifold generate --threads <N> --temperature <T> --seed <N> --json-schema <FILE|JSON> <PROMPT>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
 fn a_broken_grammar() {
     snapshot!(generate(&["--grammar", "root ::= \"a", "Once"]), @r#"
     exit code: 1
