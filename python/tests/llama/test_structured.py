@@ -1,10 +1,12 @@
 """Answers of a given form, and calls of tools."""
 
 import asyncio
+import inspect
 import json
 import pickle
 
 import pytest
+import trifold_llama
 from trifold_llama import Llama, OptionError, ToolCall
 
 PERSON = {
@@ -102,6 +104,13 @@ def test_forms_that_are_refused(llm, wrong):
     with pytest.raises(OptionError):
         llm.chat(SUM, response_format=wrong)
     assert llm.generate("Once", max_tokens=1).text
+
+
+def test_a_schema_that_is_not_known_says_where_to_look(llm):
+    with pytest.raises(OptionError, match="unrecognized type thing") as caught:
+        llm.chat(SUM, response_format=by_schema({"type": "thing"}))
+    assert "help(trifold_llama.JsonSchema)" in caught.value.hint
+    assert "``anyOf``" in inspect.getdoc(trifold_llama.JsonSchema)
 
 
 def test_forms_that_are_no_json(llm):

@@ -114,13 +114,16 @@ class GenerateOptions(CallOptions, total=False):
 
 
 class JsonSchema(TypedDict, total=False):
-    """A JSON schema with a name, as in the OpenAI API; only the schema matters."""
+    """A JSON schema with a name, as in the OpenAI API; only the schema matters.
+
+    What llama.cpp knows of JSON Schema: types, ``properties``, ``required``, ``additionalProperties``,
+    ``items``, ``prefixItems``, lengths, the bounds of integers, ``enum``, ``const``, ``anyOf``, ``oneOf``,
+    ``allOf``, ``$ref`` within the schema, ``pattern`` (from ``^`` to ``$``), and the ``format`` of dates,
+    times and UUIDs. Nothing is ever fetched.
+    """
 
     schema: Required[Mapping[str, Any]]
-    """The schema, at most 256 KiB of it, 100 levels deep. What llama.cpp knows of JSON Schema: types,
-    ``properties``, ``required``, ``additionalProperties``, ``items``, ``prefixItems``, lengths, the bounds of
-    integers, ``enum``, ``const``, ``anyOf``, ``oneOf``, ``allOf``, ``$ref`` within the schema, ``pattern``
-    (from ``^`` to ``$``), and the ``format`` of dates, times and UUIDs. Nothing is ever fetched."""
+    """The schema, at most 256 KiB of it, 100 levels deep."""
     name: str
     """Of no effect."""
     description: str
