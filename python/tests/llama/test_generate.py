@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import types
+from array import array
 
 import numpy as np
 import pytest
@@ -72,6 +73,8 @@ def test_a_prompt_of_tokens(llm, story):
         tuple(tokens),
         np.array(tokens),
         np.array(tokens, dtype=">i2"),
+        array("h", tokens),
+        memoryview(array("q", tokens)),
         np.repeat(np.array(tokens, dtype=np.uint64), 2)[::2],
         [np.int8(token) if token < 100 else np.int32(token) for token in tokens],
     ):

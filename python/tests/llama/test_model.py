@@ -196,6 +196,17 @@ def test_a_text_that_is_too_long_to_embed(llm):
         llm.embed(["a", "word " * 2000])
 
 
+def test_longer_texts_need_a_larger_context(llm):
+    text = "word " * 400
+    with pytest.raises(ContextOverflowError, match="at most 256 tokens"):
+        llm.embed(text, n_ctx=200)
+    usual = llm.embed(text)
+    assert llm.embed(text, n_ctx=2048) == pytest.approx(usual, abs=1e-2)
+    assert llm.embed("word " * 1900, n_ctx=2048).shape == (llm.n_embd,)
+    # What was asked for once does not stay.
+    assert np.array_equal(llm.embed(text), usual)
+
+
 def test_texts_between_embeddings_are_not_disturbed(llm):
     before = llm.generate("Once upon", temperature=0, max_tokens=5).text
     llm.embed(["a", "b"])
@@ -209,12 +220,37 @@ def test_what_is_no_text_to_embed(llm, wrong):
 
 
 def test_embed_options(llm):
-    assert EmbedOptions.__optional_keys__ == {"pooling", "normalize", "timeout", "cancel"}
-    assert llm.embed("a", pooling="mean", normalize=True, timeout=60, cancel=CancelToken()).shape == (256,)
-    for wrong in ({"pooling": "max"}, {"pooling": ""}, {"timeout": -1}):
+    accepted = {
+        "pooling": "mean",
+        "normalize": True,
+        "n_ctx": 256,
+        "threads": 2,
+        "timeout": 60,
+        "cancel": CancelToken(),
+    }
+    assert EmbedOptions.__optional_keys__ == set(accepted)
+    assert llm.embed("a", **accepted).shape == (256,)
+    assert np.array_equal(llm.embed("a", n_ctx=None, threads=None), llm.embed("a"))
+    for wrong in (
+        {"pooling": "max"},
+        {"pooling": ""},
+        {"n_ctx": -1},
+        {"n_ctx": 16385},
+        {"threads": 0},
+        {"threads": 513},
+        {"timeout": -1},
+    ):
         with pytest.raises(OptionError, match=next(iter(wrong))):
             llm.embed("a", **wrong)
-    for wrong in ({"pooling": 1}, {"normalize": 1}, {"normalise": True}, {"temperature": 0}, {"cancel": 1}):
+    for wrong in (
+        {"pooling": 1},
+        {"normalize": 1},
+        {"n_ctx": 1.5},
+        {"threads": "2"},
+        {"normalise": True},
+        {"temperature": 0},
+        {"cancel": 1},
+    ):
         with pytest.raises(TypeError, match=next(iter(wrong))):
             llm.embed("a", **wrong)
 
@@ -264,6 +300,7 @@ def test_special_tokens(llm):
         "fim_suffix": None,
         "fim_middle": None,
     }
+    assert (llm.adds_bos, llm.adds_eos) == (True, False)
     assert llm.tokenize("a", add_bos=True) == [0, *llm.tokenize("a")]
     assert llm.tokenize("<|im_end|>") == llm.tokenize("<|im_end|>", parse_special=True) == [2]
     assert len(llm.tokenize("<|im_end|>", parse_special=False)) > 1

@@ -13,7 +13,7 @@ use pyo3::{
     types::{PyByteArray, PyBytes, PyDict, PyString},
 };
 use trifold_llama::{
-    ChatMessage, Context, Embedder, LlamaError, Special, Token, ToolChoice, Tools,
+    ChatMessage, Context, ContextOptions, Embedder, LlamaError, Special, Token, ToolChoice, Tools,
 };
 use trifold_python::{
     Failure, Limits, ModelKind, Scope, Stream, Worker, argument, model_path, tell,
@@ -31,15 +31,11 @@ pub(crate) struct State {
     /// None for models that do not generate, with the reason.
     context: Result<Context, Failure>,
     embedder: Option<(EmbedderKind, Embedder)>,
-    options: trifold_llama::ContextOptions,
+    options: ContextOptions,
 }
 
 impl State {
-    fn load(
-        path: PathBuf,
-        options: LoadOptions,
-        scope: &trifold_python::Scope<f32>,
-    ) -> Result<Self, Failure> {
+    fn load(path: PathBuf, options: LoadOptions, scope: &Scope<f32>) -> Result<Self, Failure> {
         let model = trifold_llama::Model::options()
             .mmap(options.mmap)
             .vocab_only(options.vocab_only)
@@ -51,7 +47,11 @@ impl State {
             })
             .load(path)
             .map_err(|error| failure(&error))?;
-        let context = match model.context(&options.context) {
+        Self::new(model, options.context)
+    }
+
+    fn new(model: trifold_llama::Model, options: ContextOptions) -> Result<Self, Failure> {
+        let context = match model.context(&options) {
             Ok(context) => Ok(context),
             // An encoder, or a vocabulary: it is asked for other things.
             Err(error @ LlamaError::Unsupported { .. }) => Err(failure(&error)),
@@ -61,7 +61,7 @@ impl State {
             model,
             context,
             embedder: None,
-            options: options.context,
+            options,
         })
     }
 
@@ -74,8 +74,8 @@ impl State {
             let options = trifold_llama::EmbedOptions {
                 pooling: kind.pooling,
                 normalize: kind.normalize,
-                n_ctx: self.options.n_ctx,
-                threads: self.options.threads,
+                n_ctx: kind.n_ctx.unwrap_or(self.options.n_ctx),
+                threads: kind.threads.or(self.options.threads),
                 cancel: None,
             };
             let embedder = self
@@ -98,6 +98,7 @@ pub(crate) struct Model {
     /// For what the worker is not asked. Nothing after it was closed: this would hold the memory.
     facts: Mutex<Option<trifold_llama::Model>>,
     n_ctx: u32,
+    options: ContextOptions,
 }
 
 #[pymethods]
@@ -122,23 +123,16 @@ impl Model {
             &mut limits,
             progress,
         )?;
-        let (worker, (model, n_ctx)) = Worker::start(
-            py,
-            "text model",
-            &limits,
-            move |scope| {
-                let state = State::load(path, options, scope)?;
-                let n_ctx = state.context.as_ref().map_or(0, Context::n_ctx);
-                let facts = (state.model.clone(), n_ctx);
-                Ok((state, facts))
-            },
-            tell(progress),
-        )?;
-        Ok(Self {
-            worker,
-            facts: Mutex::new(Some(model)),
-            n_ctx,
-        })
+        let load = move |scope: &Scope<f32>| State::load(path, options, scope);
+        Self::start(py, &limits, load, tell(progress))
+    }
+
+    /// Another context of the same model.
+    fn share(&self, py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let model = self.facts()?;
+        let options = options::context(options, &self.options)?;
+        let make = move |_: &Scope<f32>| State::new(model, options);
+        Self::start(py, &Limits::default(), make, tell(None))
     }
 
     fn close(&self, py: Python<'_>) {
@@ -167,7 +161,7 @@ impl Model {
             Ok(text) => Prompt::Text(argument("prompt", text)?),
             Err(_) => Prompt::Tokens(tokens("prompt", &prompt)?),
         };
-        self.start(py, prompt, options)
+        self.submit(py, prompt, options)
     }
 
     /// Starts to answer a conversation: messages, tools and their choice as JSON.
@@ -184,7 +178,7 @@ impl Model {
         let tools = parse_tools(tools)?.map(|tools| chosen_tools(tools, choice, parallel));
         let tools = tools.transpose().map_err(|error| failure(&error))?;
         let prompt = Prompt::Chat { messages, tools };
-        self.start(py, prompt, options)
+        self.submit(py, prompt, options)
     }
 
     /// The prompt that the model's chat template makes.
@@ -313,6 +307,9 @@ impl Model {
         info.set_item("vocab_only", model.is_vocab_only())?;
         let template = model.chat_template().map_err(|error| failure(&error))?;
         info.set_item("chat_template", template)?;
+        let special = model.special_tokens();
+        info.set_item("adds_bos", special.adds_bos)?;
+        info.set_item("adds_eos", special.adds_eos)?;
         Ok(info)
     }
 
@@ -345,6 +342,32 @@ impl Model {
 }
 
 impl Model {
+    fn start(
+        py: Python<'_>,
+        limits: &Limits,
+        make: impl FnOnce(&Scope<f32>) -> Result<State, Failure> + Send + 'static,
+        on_progress: impl FnMut(Python<'_>, f32) -> PyResult<()>,
+    ) -> PyResult<Self> {
+        let (worker, (model, n_ctx, options)) = Worker::start(
+            py,
+            "text model",
+            limits,
+            move |scope| {
+                let state = make(scope)?;
+                let n_ctx = state.context.as_ref().map_or(0, Context::n_ctx);
+                let facts = (state.model.clone(), n_ctx, state.options.clone());
+                Ok((state, facts))
+            },
+            on_progress,
+        )?;
+        Ok(Self {
+            worker,
+            facts: Mutex::new(Some(model)),
+            n_ctx,
+            options,
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<trifold_llama::Model>> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -388,7 +411,7 @@ impl Model {
         })
     }
 
-    fn start(
+    fn submit(
         &self,
         py: Python<'_>,
         prompt: Prompt,
@@ -412,7 +435,15 @@ fn tokens(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Token>> {
         );
         return Err(PyTypeError::new_err(message));
     }
-    let tokens: Vec<i32> = argument(name, value)?;
+    let tokens: Vec<i32> = argument(name, value).map_err(|error| {
+        if !error.is_instance_of::<PyTypeError>(value.py()) {
+            return error;
+        }
+        let what = error.value(value.py());
+        PyTypeError::new_err(format!(
+            "{what}\nhint: Tokens are integers, in a sequence or an array of one dimension."
+        ))
+    })?;
     Ok(tokens.into_iter().map(Token).collect())
 }
 

@@ -1,6 +1,6 @@
 //! Keyword options into those of the safe crate.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use pyo3::{prelude::*, types::PyDict};
 use trifold_llama::{
@@ -33,12 +33,31 @@ impl LoadOptions {
         options.set("mmap", &mut load.mmap)?;
         options.set("check_tensors", &mut load.check_tensors)?;
         options.set("vocab_only", &mut load.vocab_only)?;
-        options.set("n_ctx", &mut load.context.n_ctx)?;
-        options.set("n_batch", &mut load.context.n_batch)?;
-        load.context.threads = options.take("threads")?;
+        set_context(&mut options, &mut load.context)?;
         options.finish()?;
         Ok(load)
     }
+}
+
+/// How another context is made: what is not given is as for the one that there is.
+pub(crate) fn context(
+    given: Option<&Bound<'_, PyDict>>,
+    others: &ContextOptions,
+) -> PyResult<ContextOptions> {
+    let mut options = Options::new(given);
+    let mut context = others.clone();
+    set_context(&mut options, &mut context)?;
+    options.finish()?;
+    Ok(context)
+}
+
+fn set_context(options: &mut Options<'_>, context: &mut ContextOptions) -> PyResult<()> {
+    options.set("n_ctx", &mut context.n_ctx)?;
+    options.set("n_batch", &mut context.n_batch)?;
+    if let Some(threads) = options.take("threads")? {
+        context.threads = Some(threads);
+    }
+    Ok(())
 }
 
 /// How to generate: the options of Python's `GenerateOptions`.
@@ -138,6 +157,9 @@ pub(crate) struct EmbedOptions {
 pub(crate) struct EmbedderKind {
     pub(crate) pooling: Option<Pooling>,
     pub(crate) normalize: bool,
+    /// If they are not given, as for the context.
+    pub(crate) n_ctx: Option<u32>,
+    pub(crate) threads: Option<NonZeroUsize>,
 }
 
 impl EmbedOptions {
@@ -155,12 +177,14 @@ impl EmbedOptions {
                 return Err(Failure::new("OptionError", message, None).into());
             }
         };
-        let mut normalize = true;
-        options.set("normalize", &mut normalize)?;
+        let mut kind = EmbedderKind {
+            pooling,
+            normalize: true,
+            n_ctx: options.take("n_ctx")?,
+            threads: options.take("threads")?,
+        };
+        options.set("normalize", &mut kind.normalize)?;
         options.finish()?;
-        Ok(Self {
-            kind: EmbedderKind { pooling, normalize },
-            limits,
-        })
+        Ok(Self { kind, limits })
     }
 }

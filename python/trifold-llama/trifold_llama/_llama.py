@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
     from os import PathLike
-    from typing import Any
+    from typing import Any, Union
 
     import numpy as np
     from numpy.typing import NDArray
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ._options import EmbedOptions, GenerateOptions
     from ._results import Completion, Piece, TokenLogprobs, ToolCall
 
+    #: Tokens by their numbers: a list, or an array of one dimension, by numpy or with the buffer protocol.
+    Tokens = Union[Sequence[int], NDArray[np.integer[Any]]]
+
 
 class Llama(Handle):
     """A text model with one context: it generates, answers conversations and embeds.
@@ -27,9 +30,10 @@ class Llama(Handle):
     The context remembers what it has read and written. What a new prompt has in common with the
     beginning of that is not processed again.
 
-    Calls may come from any thread; they queue, and each runs alone. Every call releases the GIL; Ctrl-C,
-    the option ``timeout`` and a ``CancelToken`` stop it. If the object is closed by another thread, calls
-    that run or wait raise ``ClosedError``.
+    Calls may come from any thread; they queue, and each runs alone (``share()`` is for those that should
+    not, and for several conversations). Every call releases the GIL; Ctrl-C, the option ``timeout`` and a
+    ``CancelToken`` stop it. If the object is closed by another thread, calls that run or wait raise
+    ``ClosedError``.
 
     Args:
         model: The path of a GGUF file (of a model in several files, the first); ``demo:story``, the demo
@@ -95,13 +99,40 @@ class Llama(Handle):
         finally:
             finish()
 
-    def generate(self, prompt: str | Sequence[int], **options: Unpack[GenerateOptions]) -> Completion:
+    def share(
+        self, *, n_ctx: int | None = None, n_batch: int | None = None, threads: int | None = None
+    ) -> Llama:
+        """Another one with the same model in memory, so that the two can run at the same time.
+
+        It has a context of its own, empty at first: what the two read and write is apart. Each is closed by
+        itself; the model is freed with the last of them.
+
+        Args:
+            n_ctx: Tokens of its context, as for ``Llama``. By default, as the others, that of this one.
+            n_batch: Tokens of a prompt that are processed at a time.
+            threads: Threads to compute with.
+
+        Raises:
+            OptionError: An option makes no sense.
+
+        Examples:
+            >>> with Llama("demo:story") as llm:
+            ...     other = llm.share(n_ctx=512)
+            >>> other.n_ctx, other.remembered()
+            (512, [])
+        """
+        other = object.__new__(type(self))
+        other._native = self._native.share({"n_ctx": n_ctx, "n_batch": n_batch, "threads": threads})
+        return other
+
+    def generate(self, prompt: str | Tokens, **options: Unpack[GenerateOptions]) -> Completion:
         """Goes on with a text, or with tokens as they are.
 
         An empty prompt stands for the beginning of any text, if the model marks that with a token.
 
         Args:
-            prompt: The text, or its tokens (a sequence or array of integers).
+            prompt: The text, or its tokens: integers in a sequence, or in an array of one dimension (numpy's,
+                ``array.array``, a ``memoryview`` of integers).
             **options: See ``GenerateOptions``.
 
         Raises:
@@ -118,7 +149,7 @@ class Llama(Handle):
         with self.stream(prompt, **options) as stream:
             return stream.complete()
 
-    def stream(self, prompt: str | Sequence[int], **options: Unpack[GenerateOptions]) -> Stream:
+    def stream(self, prompt: str | Tokens, **options: Unpack[GenerateOptions]) -> Stream:
         """As ``generate``, piece by piece, while the engine goes on.
 
         Examples:
@@ -213,7 +244,7 @@ class Llama(Handle):
         native = self._native.chat(*conversation, choice, parallel_tool_calls, _options(options))
         return Stream(native, logprobs=options.get("logprobs") is not None)
 
-    async def agenerate(self, prompt: str | Sequence[int], **options: Unpack[GenerateOptions]) -> Completion:
+    async def agenerate(self, prompt: str | Tokens, **options: Unpack[GenerateOptions]) -> Completion:
         """``generate`` for asyncio. If the task is cancelled, the engine stops."""
         cancel = child(options)
         return await in_thread(cancel, self.generate, prompt, **options)
@@ -240,7 +271,7 @@ class Llama(Handle):
         )
 
     async def astream(
-        self, prompt: str | Sequence[int], **options: Unpack[GenerateOptions]
+        self, prompt: str | Tokens, **options: Unpack[GenerateOptions]
     ) -> AsyncGenerator[Piece, None]:
         """``stream`` for asyncio: ``async for piece in llm.astream(...)``.
 
@@ -298,7 +329,8 @@ class Llama(Handle):
 
         Args:
             texts: One text, or several.
-            **options: See ``EmbedOptions``.
+            **options: See ``EmbedOptions``. What they ask for is set up at the first call, and kept for those
+                that ask for the same.
 
         Returns:
             float32 of shape ``(n_embd,)`` for one text, ``(len(texts), n_embd)`` for several.
@@ -341,11 +373,11 @@ class Llama(Handle):
         """
         return self._native.tokenize(text, parse_special, add_bos)
 
-    def detokenize(self, tokens: Sequence[int], *, render_special: bool = False) -> str:
+    def detokenize(self, tokens: Tokens, *, render_special: bool = False) -> str:
         """Puts tokens together to text; U+FFFD stands for bytes that are no text.
 
         Args:
-            tokens: The tokens.
+            tokens: The tokens, in a sequence or an array of one dimension.
             render_special: Whether to write special tokens by their names instead of leaving them out.
         """
         return self._native.detokenize(tokens, render_special)
@@ -439,6 +471,16 @@ class Llama(Handle):
         ``fim_middle``.
         """
         return self._native.special_tokens()
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether the model wants every text to begin with its ``bos``."""
+        return bool(self._info["adds_bos"])
+
+    @property
+    def adds_eos(self) -> bool:
+        """Whether the model wants every text to end with its ``eos``."""
+        return bool(self._info["adds_eos"])
 
     @property
     def _info(self) -> dict[str, Any]:

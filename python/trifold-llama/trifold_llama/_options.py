@@ -154,6 +154,11 @@ class EmbedOptions(CallOptions, total=False):
     """How one vector is made of a text's tokens (as the model says, else the mean)."""
     normalize: bool
     """Whether vectors are scaled to length 1, so that their dot product is their cosine (True)."""
+    n_ctx: int | None
+    """The most tokens of a text, at most 16 times as many as the model was trained on; 0 for as many as that,
+    but no more than 2048 (as for ``Llama``). It is rounded up to a multiple of 256. Memory grows with it."""
+    threads: int | None
+    """Threads to compute with, 1 to 512 (as for ``Llama``)."""
 
 
 class Message(TypedDict, total=False):
