@@ -7,10 +7,10 @@ use minijinja::{
     syntax::SyntaxConfig,
     value::{Kwargs, Serde},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, ser::Formatter};
 
-use crate::{LlamaError, Model, ToolCall};
+use crate::{LlamaError, Model, ToolCall, options::excerpt};
 
 /// A message of a conversation.
 ///
@@ -24,12 +24,26 @@ use crate::{LlamaError, Model, ToolCall};
 /// let from_json: ChatMessage = serde_json::from_str(r#"{"role": "user", "content": "Hi"}"#).unwrap();
 /// assert_eq!(from_json, ChatMessage::user("Hi"));
 /// ```
+///
+/// In JSON the content may also be a list of parts, as in the OpenAI API. Only those of the type `text` are known; they are
+/// put together as llama.cpp does it, with a new line between two of them.
+///
+/// ```
+/// # use trifold_llama::ChatMessage;
+/// let parts = r#"{"role": "user", "content": [{"type": "text", "text": "Hi"}, {"type": "text", "text": "there"}]}"#;
+/// let message: ChatMessage = serde_json::from_str(parts).unwrap();
+/// assert_eq!(message, ChatMessage::user("Hi\nthere"));
+///
+/// let picture = r#"{"role": "user", "content": [{"type": "image_url"}]}"#;
+/// let error = serde_json::from_str::<ChatMessage>(picture).unwrap_err().to_string();
+/// assert!(error.starts_with(r#"Expected the type "text" for content[0] (found: "image_url")"#));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct ChatMessage {
     /// Who says it: `system`, `user`, `assistant`, `tool`, or what the template knows besides.
     pub role: String,
     /// What is said; none in some messages that call a tool.
-    #[serde(default)]
     pub content: Option<String>,
     /// Whatever else the template looks at, such as `tool_calls` and `name`.
     #[serde(flatten)]
@@ -74,6 +88,75 @@ impl ChatMessage {
         }
         message
     }
+}
+
+/// A message as it is written in JSON.
+#[derive(Deserialize)]
+struct Written {
+    role: String,
+    /// Null is something else than nothing.
+    #[serde(default, deserialize_with = "given")]
+    content: Option<serde_json::Value>,
+    #[serde(flatten)]
+    extra: Map<String, serde_json::Value>,
+}
+
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(value).map(Some)
+}
+
+impl TryFrom<Written> for ChatMessage {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        use serde_json::Value;
+
+        let content = match written.content {
+            None if written.extra.get("tool_calls").is_none_or(Value::is_null) => {
+                return Err(
+                    "Expected a message with content or tool_calls (found: neither)".into(),
+                );
+            }
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text),
+            Some(Value::Array(parts)) => Some(joined(&parts)?),
+            Some(other) => {
+                let found = excerpt(&other);
+                let expected = "a string, a list of parts or null";
+                return Err(format!("Expected {expected} for content (found: {found})"));
+            }
+        };
+        Ok(Self {
+            role: written.role,
+            content,
+            extra: written.extra,
+        })
+    }
+}
+
+/// Parts of a message as one text, as llama.cpp puts them together for templates that know no parts.
+fn joined(parts: &[serde_json::Value]) -> Result<String, String> {
+    let mut text = String::new();
+    for (index, part) in parts.iter().enumerate() {
+        if part["type"] != "text" {
+            // Of what is no object, all of it.
+            let found = excerpt(part.get("type").unwrap_or(part));
+            return Err(format!(
+                "Expected the type \"text\" for content[{index}] (found: {found})"
+            ));
+        }
+        let Some(words) = part["text"].as_str() else {
+            let found = excerpt(&part["text"]);
+            return Err(format!(
+                "Expected a string for content[{index}].text (found: {found})"
+            ));
+        };
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(words);
+    }
+    Ok(text)
 }
 
 /// More steps than any honest template needs: it is a program from the model file, and could be made

@@ -119,6 +119,84 @@ fn messages_carry_tool_calls_into_the_template() {
 }
 
 #[test]
+fn content_in_parts_is_put_together_with_new_lines() {
+    let part = |text: &str| json!({"type": "text", "text": text});
+    for (parts, expected) in [
+        (json!([]), ""),
+        (json!([part("Hi")]), "Hi"),
+        (json!([part("a"), part(" b "), part("漢")]), "a\n b \n漢"),
+        // As llama.cpp does it.
+        (json!([part(""), part("a"), part("")]), "a\n"),
+    ] {
+        let message: ChatMessage =
+            serde_json::from_value(json!({"role": "user", "content": parts, "name": "Tom"}))
+                .unwrap();
+        let mut whole = ChatMessage::user(expected);
+        whole.extra.insert("name".to_owned(), "Tom".into());
+        assert_eq!(message, whole);
+        // What is written again is text.
+        assert_eq!(json!(message)["content"], expected);
+    }
+}
+
+#[test]
+fn messages_in_json_say_what_is_wrong_with_them() {
+    let text = json!({"type": "text", "text": "a"});
+    for (content, said) in [
+        (
+            json!(5),
+            "a string, a list of parts or null for content (found: 5)",
+        ),
+        (
+            json!({}),
+            "a string, a list of parts or null for content (found: {})",
+        ),
+        (
+            json!(["a"]),
+            r#"the type "text" for content[0] (found: "a")"#,
+        ),
+        (
+            json!([text, {"type": "image_url", "image_url": {}}]),
+            r#"the type "text" for content[1] (found: "image_url")"#,
+        ),
+        (json!([{}]), r#"the type "text" for content[0] (found: {})"#),
+        (
+            json!([text, {"type": "text"}]),
+            "a string for content[1].text (found: null)",
+        ),
+        (
+            json!([{"type": "text", "text": 5}]),
+            "a string for content[0].text (found: 5)",
+        ),
+    ] {
+        let message = json!({"role": "user", "content": content});
+        let error = serde_json::from_value::<ChatMessage>(message).unwrap_err();
+        assert_eq!(error.to_string(), format!("Expected {said}"));
+    }
+}
+
+#[test]
+fn only_calls_need_no_content() {
+    let read = |message| serde_json::from_value::<ChatMessage>(message);
+    for message in [
+        json!({"role": "user"}),
+        json!({"role": "user", "tool_calls": null}),
+    ] {
+        assert_eq!(
+            read(message).unwrap_err().to_string(),
+            "Expected a message with content or tool_calls (found: neither)"
+        );
+    }
+    let null = read(json!({"role": "assistant", "content": null})).unwrap();
+    assert_eq!(null.content, None);
+    let call = read(json!({"role": "assistant", "tool_calls": []})).unwrap();
+    assert_eq!(
+        (call.content, call.extra["tool_calls"].clone()),
+        (None, json!([]))
+    );
+}
+
+#[test]
 fn a_prompt_without_an_answer_to_begin() {
     let messages = [ChatMessage::user("Hi"), ChatMessage::assistant("Hello")];
     let prompt = model().apply_chat_template(&messages, None, false).unwrap();

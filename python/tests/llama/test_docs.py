@@ -30,7 +30,7 @@ def test_readme():
 
 
 def test_options_and_results_are_described():
-    options = ("Dry", "EmbedOptions", "GenerateOptions", "Message", "Mirostat", "Xtc")
+    options = ("Dry", "EmbedOptions", "GenerateOptions", "Message", "Mirostat", "TextPart", "Xtc")
     for name in trifold_llama.__all__:
         documented = getattr(trifold_llama, name)
         assert name in ("__version__", *options) or documented.__doc__, name

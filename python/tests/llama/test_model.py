@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import math
 import os
+import re
 import shutil
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -88,27 +91,113 @@ def test_special_tokens_in_messages(llm):
     assert llm.chat(messages, max_tokens=3).finish_reason in ("length", "stop")
 
 
+TEXT = {"type": "text", "text": "What is 3 + 4?"}
+
+
+def test_messages_in_parts(llm):
+    expected = llm.apply_chat_template(SUM)
+    for content in ([TEXT], (TEXT,), [MappingProxyType({**TEXT, "cache_control": {}})]):
+        assert llm.apply_chat_template([{"role": "user", "content": content}]) == expected
+    assert "7" in llm.chat([{"role": "user", "content": [TEXT]}], temperature=0).text
+    parts = [{"type": "text", "text": "漢字"}, {"type": "text", "text": " a "}]
+    for role in ("system", "user", "assistant"):
+        prompt = llm.apply_chat_template([{"role": role, "content": parts}])
+        assert f"{role}\n漢字\n a <|im_end|>" in prompt
+    for nothing in (None, "", [], [{"type": "text", "text": ""}]):
+        prompt = llm.apply_chat_template([{"role": "user", "content": nothing}])
+        assert prompt.startswith("<|im_start|>user\n<|im_end|>")
+    # As they were given, they are the caller's.
+    assert TEXT == {"type": "text", "text": "What is 3 + 4?"} and len(parts) == 2
+
+
+def test_messages_of_any_mapping_in_any_sequence(llm):
+    messages = collections.UserList([MappingProxyType(SUM[0])])
+    assert llm.apply_chat_template(messages) == llm.apply_chat_template(SUM)
+
+
+def user(content):
+    return [{"role": "user", "content": content}]
+
+
+class Dumped:
+    """As messages of the OpenAI package."""
+
+    def model_dump(self):
+        """What is given instead."""
+        return SUM[0]
+
+
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "said"),
     [
-        None,
-        "hello",
-        5,
-        {"role": "user", "content": "a"},
-        [{}],
-        [{"content": "a"}],
-        [{"role": 1, "content": "a"}],
-        [{"role": "user", "content": ["a"]}],
-        ["a"],
-        [None],
-        [{"role": "user", "content": math.nan}],
-        [{"role": "user", "content": "a", "extra": math.inf}],
+        (None, "messages (expected: a list of dicts, found: NoneType)"),
+        ("hello", "messages (expected: a list of dicts, found: str)"),
+        (b"hello", "messages (expected: a list of dicts, found: bytes)"),
+        (5, "messages (expected: a list of dicts, found: int)"),
+        (SUM[0], "messages (expected: a list of dicts, found: dict)"),
+        (iter(SUM), "messages (expected: a list of dicts, found: list_iterator)"),
+        ([5], "messages[0] (expected: a dict, found: int)"),
+        ([*SUM, "a"], "messages[1] (expected: a dict, found: str)"),
+        ([None], "messages[0] (expected: a dict, found: NoneType)"),
+        ([object()], "messages[0] (expected: a dict, found: object)"),
+        (
+            [*SUM, Dumped()],
+            "messages[1] (expected: a dict, found: Dumped)\nhint: Give what its method model_dump() ",
+        ),
+        (
+            [{"role": 5, "content": "a"}],
+            'messages[0]["role"] (expected: a str, found: int)\nhint: Roles are',
+        ),
+        ([{"role": None, "content": "a"}], 'messages[0]["role"] (expected: a str, found: NoneType)'),
+        (user(5), 'messages[0]["content"] (expected: a str, a list of parts or None, found: int)'),
+        (user(b"a"), 'messages[0]["content"] (expected: a str, a list of parts or None, found: bytes)'),
+        (user(TEXT), 'messages[0]["content"] (expected: a str, a list of parts or None, found: dict)'),
+        (user(["a"]), 'messages[0]["content"][0] (expected: a dict, found: str)\nhint: A part is'),
+        (user([TEXT, {"type": 1}]), 'messages[0]["content"][1]["type"] (expected: a str, found: int)'),
+        (
+            user([{**TEXT, "text": None}]),
+            'messages[0]["content"][0]["text"] (expected: a str, found: NoneType)',
+        ),
     ],
 )
-def test_bad_messages(llm, wrong):
+def test_messages_of_the_wrong_type(llm, wrong, said):
     for call in (llm.chat, llm.stream_chat, llm.apply_chat_template):
-        with pytest.raises(OptionError, match="messages"):
+        with pytest.raises(TypeError, match=re.escape(f"Wrong type for {said}")) as caught:
             call(wrong)
+        assert "\nhint: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ([{}], "the key 'role' in messages[0] (found: none)"),
+        ([{"content": "a"}], "the key 'role' in messages[0] (found: 'content')"),
+        ([*SUM, {"role": "user"}], "the key 'content' in messages[1] (found: 'role')"),
+        (
+            [{"role": "user", "tool_calls": None}],
+            "the key 'content' in messages[0] (found: 'role', 'tool_calls')",
+        ),
+        (user([{}]), "the key 'type' in messages[0][\"content\"][0] (found: none)"),
+        (user([TEXT, {"type": "text"}]), "the key 'text' in messages[0][\"content\"][1] (found: 'type')"),
+        (
+            user([TEXT, {"type": "image_url", "image_url": {"url": "data:"}}]),
+            "the type 'text' for messages[0][\"content\"][1] (found: 'image_url')",
+        ),
+        (user([{"type": "input_audio"}]), "(found: 'input_audio')"),
+        (user([{"type": ""}]), "(found: '')"),
+    ],
+)
+def test_messages_that_lack_something(llm, wrong, said):
+    for call in (llm.chat, llm.stream_chat, llm.apply_chat_template):
+        with pytest.raises(OptionError, match=re.escape(said)) as caught:
+            call(wrong)
+        assert caught.value.message.startswith("Expected the ") and caught.value.hint
+
+
+def test_only_calls_need_no_content(llm):
+    call = {"function": {"name": "roll", "arguments": {}}}
+    written = llm.apply_chat_template([*SUM, {"role": "assistant", "tool_calls": [call]}])
+    assert '{"name": "roll", "arguments": {}}' in written
 
 
 def test_messages_that_are_no_json(llm):
@@ -117,22 +206,29 @@ def test_messages_that_are_no_json(llm):
     deep = []
     for _ in range(100_000):
         deep = [deep]
-    for wrong in (circle, deep):
+    for wrong in (circle, deep, math.inf, "\ud800"):
         with pytest.raises(OptionError, match="messages to be JSON"):
-            llm.chat(wrong)
-    for wrong in ([{"role": "user", "content": b"a"}], [object()], iter(SUM)):
+            llm.chat([{"role": "user", "content": "a", "extra": wrong}])
+    for wrong in (b"a", object()):
         with pytest.raises(TypeError, match="messages to be JSON"):
-            llm.chat(wrong)
+            llm.chat([{"role": "user", "content": "a", "extra": wrong}])
     with pytest.raises(TypeError, match="tools to be JSON"):
         llm.chat(SUM, tools=[object()])
 
 
-def test_deep_messages(llm):
+def test_what_the_engine_cannot_read(llm):
     deep = "a"
     for _ in range(500):
         deep = [deep]
-    with pytest.raises(OptionError, match="recursion limit"):
-        llm.chat([{"role": "user", "content": "a", "extra": deep}])
+    for wrong, said in ((deep, "nested 128 levels deep or more"), (10**400, "a number is too large")):
+        for call in (
+            lambda wrong=wrong: llm.chat([{"role": "user", "content": "a", "extra": wrong}]),
+            lambda wrong=wrong: llm.chat(SUM, tools=[wrong]),
+            lambda wrong=wrong: llm.chat(SUM, response_format={"type": wrong}),
+        ):
+            with pytest.raises(OptionError, match=said) as caught:
+                call()
+            assert "column" not in str(caught.value)
 
 
 def test_templates_that_refuse(llm):

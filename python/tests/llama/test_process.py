@@ -30,6 +30,7 @@ many = ["a word " * 200] * 3000
         "model.embed('a')",
         "model.tokenize('a')",
         "model.path",
+        "model.share()",
         "model.clear()",
         "repr(model)",
         "model.chat([dict(role='user', content='a')])",
@@ -42,6 +43,7 @@ many = ["a word " * 200] * 3000
         "[started.set() or tf.Llama(threads=1).generate('a', max_tokens=3) for _ in iter(int, 1)]",
         "[started.set() or model.tokenize('a little dog ' * 100_000) for _ in iter(int, 1)]",
         "[started.set() or model.embed(['a word'] * 500) for _ in iter(int, 1)]",
+        "[started.set() or model.share() for _ in iter(int, 1)]",
         "list(model.stream('a', **endless))",
     ),
     tour="""

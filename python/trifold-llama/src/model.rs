@@ -22,7 +22,7 @@ use trifold_python::{
 use crate::{
     failure::failure,
     generate::{self, Generation, Prompt},
-    options::{self, EmbedOptions, EmbedderKind, LoadOptions},
+    options::{self, EmbedOptions, EmbedderKind, LoadOptions, read_json},
 };
 
 /// What the worker's thread owns.
@@ -448,27 +448,13 @@ fn tokens(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Token>> {
 }
 
 fn parse_messages(json: &str) -> PyResult<Vec<ChatMessage>> {
-    serde_json::from_str(json).map_err(|error| {
-        let hint = "Each message is a dict such as {\"role\": \"user\", \"content\": \"hello\"}."
-            .to_owned();
-        Failure::new(
-            "OptionError",
-            format!("Expected a list of messages: {error}"),
-            Some(hint),
-        )
-        .into()
-    })
+    let messages = serde_json::from_value(read_json("messages", json)?);
+    let failed = |error| Failure::of("OptionError", &error, None);
+    Ok(messages.map_err(failed)?)
 }
 
 fn parse_tools(json: Option<&str>) -> PyResult<Option<serde_json::Value>> {
-    json.map(serde_json::from_str).transpose().map_err(|error| {
-        Failure::new(
-            "OptionError",
-            format!("Expected a list of tools: {error}"),
-            None,
-        )
-        .into()
-    })
+    Ok(json.map(|json| read_json("tools", json)).transpose()?)
 }
 
 fn chosen_tools(

@@ -91,11 +91,24 @@ fn json<T>(
     let Some(text) = options.take::<String>(name)? else {
         return Ok(None);
     };
-    let value = serde_json::from_str(&text).map_err(|error| {
-        let message = format!("Expected JSON for option {name}: {error}");
-        Failure::new("OptionError", message, None)
-    })?;
+    let value = read_json(&format!("option {name}"), &text)?;
     Ok(Some(read(&value).map_err(|error| failure(&error))?))
+}
+
+/// JSON that Python has written, so that its numbers may still be too large, and its depth.
+pub(crate) fn read_json(what: &str, text: &str) -> Result<serde_json::Value, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        // The place is none that the caller knows.
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let reason = error.to_string();
+        let reason = match reason.strip_suffix(&place).unwrap_or(&reason) {
+            "recursion limit exceeded" => "lists and dicts are nested 128 levels deep or more",
+            "number out of range" => "a number is too large",
+            other => other,
+        };
+        let message = format!("Expected {what} to be JSON that the engine can read: {reason}");
+        Failure::new("OptionError", message, None)
+    })
 }
 
 fn sampling(options: &mut Options<'_>) -> PyResult<SamplingOptions> {

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Message,
         Mirostat,
         ResponseFormat,
+        TextPart,
         Xtc,
     )
     from ._results import Completion, Logprob, Piece, Timings, TokenLogprobs, ToolCall, Usage
@@ -69,6 +70,7 @@ __all__ = [
     "PoisonedError",
     "ResponseFormat",
     "Stream",
+    "TextPart",
     "TimedOutError",
     "Timings",
     "TokenLogprobs",
@@ -90,6 +92,7 @@ _LATER = {
         "Message",
         "Mirostat",
         "ResponseFormat",
+        "TextPart",
         "Xtc",
     ),
     "_results": ("Completion", "Logprob", "Piece", "Timings", "TokenLogprobs", "ToolCall", "Usage"),

@@ -172,7 +172,7 @@ class Llama(Handle):
         """Answers a conversation, written down by the model's own chat template.
 
         Args:
-            messages: Dicts with ``role`` and ``content``, and what else the template looks at.
+            messages: Dicts with ``role`` and ``content``, and what else the template reads: see ``Message``.
             tools: What the model may call, as in the OpenAI API: dicts ``{"type": "function", "function":
                 {"name", "description", "parameters"}}``, or those functions themselves. Calls come in
                 ``Completion.tool_calls`` and are no part of the text; what cannot be read as a call is
@@ -185,6 +185,7 @@ class Llama(Handle):
                 tools ``response_format`` is the form of an answer that calls none.
 
         Raises:
+            OptionError: A message lacks something, or a part of it is no text; or an option makes no sense.
             ModelError: The model's chat template knows nothing of tools, and none is required.
             ChatTemplateError: The model has no chat template, or it refuses these messages.
             ContextOverflowError: The conversation does not fit the context.
@@ -550,7 +551,9 @@ class Stream(Running):
 def _conversation(
     messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
 ) -> tuple[str, str | None]:
-    return to_json("messages", messages), None if tools is None else to_json("tools", tools)
+    from ._messages import messages_to_json
+
+    return messages_to_json(messages), None if tools is None else to_json("tools", tools)
 
 
 def _options(options: GenerateOptions) -> dict[str, Any]:

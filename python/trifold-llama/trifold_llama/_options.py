@@ -161,13 +161,23 @@ class EmbedOptions(CallOptions, total=False):
     """Threads to compute with, 1 to 512 (as for ``Llama``)."""
 
 
+class TextPart(TypedDict):
+    """A part of a message, as in the OpenAI API. Parts of other types, such as pictures, are refused."""
+
+    type: Literal["text"]
+    """What it is."""
+    text: str
+    """What it says."""
+
+
 class Message(TypedDict, total=False):
     """A message of a conversation; chat templates may look at more keys than these."""
 
     role: str
     """``system``, ``user``, ``assistant``, ``tool``, or what the template knows besides."""
-    content: Union[str, None]
-    """What is said."""
+    content: Union[str, Sequence[TextPart], None]
+    """What is said: a text, or parts of one, which are put together with a new line between two of them. Only
+    a message with ``tool_calls`` may be without it."""
     tool_calls: Sequence[Mapping[str, Any]]
     """The calls that the assistant has made, see ``Completion.to_message``."""
     tool_call_id: str
