@@ -208,8 +208,14 @@ def child(options: Any) -> CancelToken:
     """A token for the call of a task, also cancelled with the caller's own; it takes that one's place."""
     from ._native import CancelToken
 
-    given: CancelToken | None = options.get("cancel")
-    token = CancelToken() if given is None else given.child()
+    given: object = options.get("cancel")
+    if isinstance(given, CancelToken):
+        token = given.child()
+    else:
+        token = CancelToken()
+        if given is not None:
+            # The call refuses it, and says what it wants.
+            return token
     options["cancel"] = token
     return token
 

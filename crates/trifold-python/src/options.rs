@@ -9,7 +9,7 @@ use pyo3::{
     types::{PyDict, PyString},
 };
 
-use crate::{CancelToken, Failure, Limits};
+use crate::{CancelToken, Failure, Limits, package::Package};
 
 /// The keyword arguments of a call, on their way into an options struct of a safe crate.
 ///
@@ -133,12 +133,32 @@ impl<'py> Options<'py> {
     /// As [`Options::take`] and [`seconds`].
     pub fn limits(&mut self) -> PyResult<Limits> {
         let timeout = self.take::<f64>("timeout")?;
-        let cancel = self.take::<Py<CancelToken>>("cancel")?;
         Ok(Limits {
             timeout: timeout.map(|value| seconds("timeout", value)).transpose()?,
-            cancel: cancel.map(|token| token.get().0.clone()),
+            cancel: self.token("cancel")?,
             since: None,
         })
+    }
+
+    /// A token of this package: the other engines have each their own, of the same name.
+    fn token(&mut self, name: &'static str) -> PyResult<Option<trifold_runtime::CancelToken>> {
+        let Some(value) = self.value(name)? else {
+            return Ok(None);
+        };
+        if let Ok(token) = value.cast::<CancelToken>() {
+            return Ok(Some(token.get().0.clone()));
+        }
+        let expected = format!("{}.CancelToken", Package::current()?.name);
+        let found = value.get_type().fully_qualified_name()?;
+        let hint = if type_name(&value) == "CancelToken" {
+            format!("Each package has tokens of its own: make a {expected}() too, and cancel both.")
+        } else {
+            format!("Make one with {expected}().")
+        };
+        Err(PyTypeError::new_err(format!(
+            "Wrong type for {} (expected: {expected}, found: {found})\nhint: {hint}",
+            self.named(name)
+        )))
     }
 
     /// Refuses options that were given and that nobody has asked for.

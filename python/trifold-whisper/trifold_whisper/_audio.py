@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import _native
-from ._common import in_thread
+from ._common import child, in_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ async def aload_audio(
     path: str | PathLike[str], *, timeout: float | None = None, cancel: _native.CancelToken | None = None
 ) -> NDArray[np.float32]:
     """``load_audio`` for asyncio. If the task is cancelled, decoding stops."""
-    token = _native.CancelToken() if cancel is None else cancel.child()
-    return await in_thread(token, load_audio, path, timeout=timeout, cancel=token)
+    options: dict[str, Any] = {"timeout": timeout, "cancel": cancel}
+    token = child(options)
+    return await in_thread(token, load_audio, path, **options)
 
 
 def resample(samples: ArrayLike, rate: int) -> NDArray[np.float32]:
