@@ -12,7 +12,7 @@ use crate::{ModelInfo, WhisperError, audio};
 /// ```
 /// use trifold_whisper::{Language, Options};
 ///
-/// let options = Options { language: Language::from("en"), word_times: true, ..Options::default() };
+/// let options = Options { language: Language::from("en"), word_timestamps: true, ..Options::default() };
 /// assert!(!options.translate);
 /// ```
 ///
@@ -31,7 +31,7 @@ pub struct Options {
     pub translate: bool,
     /// Whether to find the times of words and tokens. They are estimates, from the model's own times, the
     /// lengths of the words and where the recording is loud. Default: no.
-    pub word_times: bool,
+    pub word_timestamps: bool,
     /// Text that the model takes for what was said before: names and spellings, or the end of the
     /// part before. At most 2048 bytes, and half of the model's context in tokens, less one (223 for
     /// all of OpenAI's). Default: none.
@@ -78,7 +78,7 @@ impl Default for Options {
         Self {
             language: Language::Detect,
             translate: false,
-            word_times: false,
+            word_timestamps: false,
             initial_prompt: None,
             decoding: Decoding::default(),
             temperature: 0.0,

@@ -38,7 +38,7 @@ const SHORTEST: usize = audio::SAMPLE_RATE as usize;
 /// let model = Model::load(format!("{SPEECH}/trifold-speech.bin"))?;
 /// let samples = audio::load(format!("{SPEECH}/samples/time-in-london.wav"))?;
 ///
-/// let options = Options { language: Language::from("en"), word_times: true, ..Options::default() };
+/// let options = Options { language: Language::from("en"), word_timestamps: true, ..Options::default() };
 /// let transcript = model.transcriber()?.transcribe(&samples, &options)?;
 /// let words: Vec<&str> = transcript.segments[0].words.iter().map(|word| word.text.as_str()).collect();
 /// assert_eq!(words, ["What", "time", "is", "it", "in", "London?"]);
@@ -322,7 +322,7 @@ impl Transcriber {
             window: audio::duration(window.start)..audio::duration(window.end),
             first_special_token: self.model.first_special_token(),
             characters: is_written_without_blanks(&language.code),
-            word_times: options.word_times,
+            word_timestamps: options.word_timestamps,
             max_chars: options.max_segment_chars,
         }
     }

@@ -46,7 +46,7 @@ pub struct Segment {
     pub text: String,
     /// How probable it is that nobody speaks in the 30 s window in which it lies, 0 to 1.
     pub no_speech_probability: f32,
-    /// The words; empty without [`Options::word_times`](crate::Options::word_times).
+    /// The words; empty without [`Options::word_timestamps`](crate::Options::word_timestamps).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<Word>,
     /// The tokens, without those that stand for times and other special things.

@@ -19,7 +19,7 @@ pub(crate) struct Layout<'s> {
     /// Whether every character is a word, because the language is written without blanks.
     pub(crate) characters: bool,
     /// Whether the result has words.
-    pub(crate) word_times: bool,
+    pub(crate) word_timestamps: bool,
     /// The most characters of a segment.
     pub(crate) max_chars: Option<usize>,
 }
@@ -30,8 +30,8 @@ pub(crate) fn is_written_without_blanks(language: &str) -> bool {
 }
 
 impl Layout<'_> {
-    fn needs_word_times(&self) -> bool {
-        self.word_times || self.max_chars.is_some()
+    fn needs_word_timestamps(&self) -> bool {
+        self.word_timestamps || self.max_chars.is_some()
     }
 
     /// Converts one of the engine's segments, into several where it is too long, and into none where it
@@ -82,7 +82,7 @@ impl Layout<'_> {
             .flat_map(|word| &word.tokens)
             .map(|&token| convert(token))
             .collect();
-        let words = if self.word_times {
+        let words = if self.word_timestamps {
             words.iter().filter_map(RawWord::finish).collect()
         } else {
             Vec::new()
@@ -120,7 +120,7 @@ impl Layout<'_> {
                 _ => words.push(RawWord::from(token)),
             }
         }
-        if self.needs_word_times() {
+        if self.needs_word_timestamps() {
             let lengths: Vec<f32> = words.iter().map(|word| length(&word.bytes)).collect();
             let inside = segment.start.saturating_sub(self.window.start)
                 ..segment.end.saturating_sub(self.window.start);

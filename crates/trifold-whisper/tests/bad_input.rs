@@ -240,7 +240,7 @@ proptest! {
         samples in prop::collection::vec(-8.0_f32..8.0, 1..40_000),
         max_chars in prop::option::of(1_usize..20),
     ) {
-        let options = Options { max_segment_chars: max_chars, word_times: true, ..options() };
+        let options = Options { max_segment_chars: max_chars, word_timestamps: true, ..options() };
         let transcript = model().transcriber().unwrap().transcribe(&samples, &options).unwrap();
         let mut now = Duration::ZERO;
         for segment in &transcript.segments {

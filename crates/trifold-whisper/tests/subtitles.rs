@@ -131,7 +131,7 @@ fn nothing_was_said() {
 #[test]
 fn json_has_everything_in_seconds() {
     let options = Options {
-        word_times: true,
+        word_timestamps: true,
         ..options()
     };
     let mut transcript = model()

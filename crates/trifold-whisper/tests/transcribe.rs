@@ -169,7 +169,7 @@ fn a_single_segment_has_all_of_the_text() {
 #[test]
 fn words_have_times_in_order_within_their_segment() {
     let options = Options {
-        word_times: true,
+        word_timestamps: true,
         ..options()
     };
     let mut transcriber = model().transcriber().unwrap();
@@ -315,7 +315,7 @@ fn windows_follow_each_other() {
         .on_segment(|segment: &Segment| seen.push(segment.clone()));
     let mut transcriber = model().transcriber().unwrap();
     let options = Options {
-        word_times: true,
+        word_timestamps: true,
         ..options()
     };
     let transcript = transcriber

@@ -37,7 +37,7 @@ pub(crate) fn transcribe(
         ..trifold_whisper::Options::default()
     };
     options.set("translate", &mut transcribe.translate)?;
-    options.set("word_timestamps", &mut transcribe.word_times)?;
+    options.set("word_timestamps", &mut transcribe.word_timestamps)?;
     options.set("temperature", &mut transcribe.temperature)?;
     options.set("temperature_step", &mut transcribe.temperature_step)?;
     options.set("entropy_threshold", &mut transcribe.entropy_threshold)?;

@@ -50,7 +50,7 @@ pub(crate) struct Args {
 
     /// Find the time of every word (text and json).
     #[arg(long)]
-    words: bool,
+    word_timestamps: bool,
 
     /// What to write: text, srt, vtt or json. Default: what the name of the output file says, else text.
     #[arg(long, short, hide_possible_values = true)]
@@ -103,7 +103,7 @@ Examples:
   trifold transcribe talk.mp3 --timestamps             with times
   trifold transcribe talk.mp3 -o talk.srt              subtitles (or .vtt)
   trifold transcribe *.wav --format srt -o subtitles/  a file for each, into a folder
-  trifold transcribe talk.mp3 --json --words           everything, with the times of words
+  trifold transcribe talk.mp3 --json --word-timestamps everything, with the times of words
   trifold transcribe - < talk.wav                      from standard input";
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -178,7 +178,7 @@ impl Args {
         Options {
             language: Language::from(self.language.as_str()),
             translate: self.translate,
-            word_times: self.words,
+            word_timestamps: self.word_timestamps,
             initial_prompt: self.prompt.clone(),
             decoding,
             temperature: self.temperature,
@@ -231,7 +231,7 @@ impl Plan {
                 "Give a folder as the output: each recording gets a file there.",
             ));
         }
-        if subtitles && args.words {
+        if subtitles && args.word_timestamps {
             return Err(CliError::input(
                 "Times of words do not go into subtitles",
                 "Use --format json, or --max-segment-chars 1 for a subtitle of each word.",
@@ -266,7 +266,7 @@ impl Plan {
                     text.push_str(&heading(&result.file, text.is_empty()));
                 }
                 result.transcript.segments.iter().for_each(|segment| {
-                    text.push_str(&lines(segment, args.timestamps || args.words));
+                    text.push_str(&lines(segment, args.timestamps || args.word_timestamps));
                 });
                 text
             }),
@@ -372,8 +372,10 @@ impl Work<'_> {
         if streams {
             hooks = hooks.on_segment(|segment| {
                 if let Err(error) = bar.suspend(|| {
-                    self.ui
-                        .print(&lines(segment, self.args.timestamps || self.args.words))
+                    self.ui.print(&lines(
+                        segment,
+                        self.args.timestamps || self.args.word_timestamps,
+                    ))
                 }) {
                     // Nobody reads any more: an error of this call, whatever becomes of it.
                     interrupt::token().cancel();

@@ -99,7 +99,7 @@ fn options_of_transcribe_that_cannot_be() {
             "--json and --format srt exclude each other",
         ),
         (
-            &["--words", "--format", "srt"],
+            &["--word-timestamps", "--format", "srt"],
             "Times of words do not go into subtitles",
         ),
         (

@@ -20,7 +20,7 @@ fn help_of_transcribe() {
       -l, --language <LANGUAGE>        Language that is spoken, as in `en` or `german`; `auto` detects
                                        it [default: auto]
           --translate                  Write an English translation instead of what was said
-          --words                      Find the time of every word (text and json)
+          --word-timestamps            Find the time of every word (text and json)
       -f, --format <FORMAT>            What to write: text, srt, vtt or json. Default: what the name of
                                        the output file says, else text
       -t, --timestamps                 Put the times before each line of text
@@ -51,7 +51,7 @@ fn help_of_transcribe() {
       trifold transcribe talk.mp3 --timestamps             with times
       trifold transcribe talk.mp3 -o talk.srt              subtitles (or .vtt)
       trifold transcribe *.wav --format srt -o subtitles/  a file for each, into a folder
-      trifold transcribe talk.mp3 --json --words           everything, with the times of words
+      trifold transcribe talk.mp3 --json --word-timestamps everything, with the times of words
       trifold transcribe - < talk.wav                      from standard input
     ----- stderr -----
     ");

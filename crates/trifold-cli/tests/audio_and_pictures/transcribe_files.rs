@@ -60,7 +60,7 @@ fn text_of_one_and_of_several() {
 
 #[test]
 fn words_with_their_times() {
-    snapshot!(transcribe([&*sample("two-sentences.wav"), "--words", "--quiet", "--offset", "0:02.2"]), @r"
+    snapshot!(transcribe([&*sample("two-sentences.wav"), "--word-timestamps", "--quiet", "--offset", "0:02.2"]), @r"
     exit code: 0
     ----- stdout -----
     [00:02.44 → 00:04.12] Play the next song, please.
@@ -71,7 +71,7 @@ fn words_with_their_times() {
         00:03.72 → 00:04.12  please.
     ----- stderr -----
     ");
-    let found = transcribe([&*sample("kitchen-light.wav"), "--words", "--json"])
+    let found = transcribe([&*sample("kitchen-light.wav"), "--word-timestamps", "--json"])
         .run()
         .json();
     let words = found["segments"][0]["words"].as_array().unwrap();
