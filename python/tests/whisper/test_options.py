@@ -123,7 +123,7 @@ def test_times_that_are_none(whisper, kitchen_light, name, value):
 
 @pytest.mark.parametrize("name", sorted(ACCEPTED))
 def test_wrong_types(whisper, kitchen_light, name):
-    with pytest.raises(TypeError, match=f"option {name} .found: Strange"):
+    with pytest.raises(TypeError, match=rf"option {name} \(.*found: .*Strange"):
         whisper.transcribe(kitchen_light, **{name: type("Strange", (), {})()})
 
 
