@@ -8,8 +8,9 @@ from process_life import Package
 PACKAGE = Package(
     name="trifold_llama",
     load="tf.Llama(n_ctx=16384, threads=1)",
+    # numpy now: a thread that imports it while the interpreter ends can crash it, with or without trifold.
     setup="""
-import math
+import math, numpy
 endless = {"logit_bias": {0: -math.inf, 2: -math.inf}}
 many = ["a word " * 200] * 3000
 """,
