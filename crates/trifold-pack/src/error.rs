@@ -100,6 +100,12 @@ pub enum PackError {
         /// The name.
         name: String,
     },
+    /// A layout that consists of Python extensions is asked for without them.
+    #[error("Nothing to link without Python: {layout} consists of Python extensions")]
+    PythonOnly {
+        /// The layout.
+        layout: &'static str,
+    },
     /// Layouts are made of trifold's own source.
     #[error("No source of trifold around: {}", folder.display())]
     NoWorkspace {
@@ -133,6 +139,7 @@ impl PackError {
                 | Self::UnknownRule { .. }
                 | Self::NoPackage { .. }
                 | Self::UnknownLayout { .. }
+                | Self::PythonOnly { .. }
                 | Self::NoWorkspace { .. }
                 | Self::Coload(_)
         )
@@ -177,6 +184,9 @@ impl PackError {
                 "The layouts are {}",
                 Layout::ALL.map(Layout::name).join(", ")
             ),
+            Self::PythonOnly { .. } => {
+                "Leave --no-python out, or ask for sealed-shared, which has libraries for C".into()
+            }
             Self::NoWorkspace { .. } => {
                 "Run it in a clone of trifold, or name one with --workspace".into()
             }

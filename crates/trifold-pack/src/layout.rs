@@ -100,6 +100,9 @@ pub struct Options {
     pub mode: Mode,
     /// The oldest glibc that the result runs on.
     pub floor: Floor,
+    /// Make Python extensions. Without them, `sealed-shared` is its libraries, and the other layouts are
+    /// nothing.
+    pub python: bool,
     /// Compile Rust fast instead of small.
     pub quick: bool,
     /// Where the result goes: a folder named after the layout is made anew in it.
@@ -136,6 +139,11 @@ pub fn build(workspace: &Workspace, options: &Options) -> Result<Built, PackErro
         fs_err::remove_dir_all(&folder).map_err(PackError::io("Could not remove", &folder))?;
     }
     fs_err::create_dir_all(&folder).map_err(PackError::io("Could not create", &folder))?;
+    if !options.python && options.layout != Layout::SealedShared {
+        return Err(PackError::PythonOnly {
+            layout: options.layout.name(),
+        });
+    }
     if options.layout == Layout::Split {
         return wheels::split(workspace, options, &folder);
     }
@@ -174,7 +182,14 @@ impl Building<'_> {
         for engine in &self.options.engines {
             let extension = match self.options.layout {
                 Layout::Monolith => self.open(engine)?,
-                Layout::SealedShared => self.shared(engine, &mut built)?,
+                Layout::SealedShared => {
+                    let library = self.shared_library(engine, &mut built)?;
+                    if !self.options.python {
+                        continue;
+                    }
+                    let glue = self.glue(engine, self.options.mode, &[])?;
+                    self.link_extension(engine, &[&glue], &[&library], &Symbols::Module)?
+                }
                 Layout::SharedGgml => self.without_ggml(engine, &built.libraries[0])?,
                 Layout::SealedStatic | Layout::Split => self.sealed(engine)?,
             };
@@ -202,8 +217,8 @@ impl Building<'_> {
         self.link_extension(engine, &[&glue, &sealed.object], &[], &Symbols::Module)
     }
 
-    /// A library with the engine, which the extension calls.
-    fn shared(&self, engine: &str, built: &mut Built) -> Result<PathBuf, PackError> {
+    /// A library with the engine, and what C needs to call it.
+    fn shared_library(&self, engine: &str, built: &mut Built) -> Result<PathBuf, PackError> {
         let mode = self.options.mode;
         let builder = builder(mode)?;
         let part = builder.exportable(engine, self.scratch)?;
@@ -215,11 +230,9 @@ impl Building<'_> {
             .library(&[&part.object, &entry], &exports, &library)?;
         let prefix = self.folder.join("prefix");
         development::install(&builder, engine, &library, &prefix)?;
-        let glue = self.glue(engine, mode, &[])?;
-        let extension = self.link_extension(engine, &[&glue], &[&library], &Symbols::Module)?;
-        built.libraries.push(library);
+        built.libraries.push(library.clone());
         built.prefix = Some(prefix);
-        Ok(extension)
+        Ok(library)
     }
 
     fn shared_ggml(&self) -> Result<PathBuf, PackError> {

@@ -23,6 +23,10 @@ pub(crate) struct Args {
     #[arg(value_name = "LAYOUT", value_parser = layout_of)]
     layout: Layout,
 
+    /// Only the libraries of sealed-shared, with what C needs: no Python extensions.
+    #[arg(long)]
+    no_python: bool,
+
     #[command(flatten)]
     common: Common,
 }
@@ -78,7 +82,7 @@ Layouts:
   split          static and sealed, a wheel for each engine: what trifold ships
 
 Example:
-  trifold-pack layout sealed-shared --engines llama
+  trifold-pack layout sealed-shared --engines llama --no-python
   cc app.c $(PKG_CONFIG_PATH=target/layouts/sealed-shared/prefix/lib/pkgconfig \\
       pkg-config --cflags --libs trifold-llama)
 
@@ -127,6 +131,7 @@ impl Common {
                 Mode::Aligned
             },
             floor: self.glibc,
+            python: true,
             quick: self.quick,
             out,
         })
@@ -135,7 +140,10 @@ impl Common {
 
 pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     let workspace = Workspace::around(&args.common.workspace)?;
-    let options = args.common.options(args.layout)?;
+    let options = Options {
+        python: !args.no_python,
+        ..args.common.options(args.layout)?
+    };
     let started = Instant::now();
     let built = layout::build(&workspace, &options)?;
     let made = Made {
