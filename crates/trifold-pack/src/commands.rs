@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod coload;
+pub(crate) mod compare;
 pub(crate) mod layout;
 pub(crate) mod seal;
 

@@ -18,11 +18,15 @@ mod wheels;
 mod workspace;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
+    time::Instant,
 };
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use trifold_build::{
     BuildError, Builder, Mode, cache::Cache, config::Config, glibc::Floor, parts::GGML_EXPORTS,
     toolchain::Toolchain,
@@ -33,6 +37,7 @@ use glue::Half;
 use link::{Linker, Symbols};
 
 pub use wheels::wheels;
+pub(crate) use wheels::wheels_in;
 pub use workspace::Workspace;
 
 /// A way of linking.
@@ -103,6 +108,9 @@ pub struct Options {
     /// Make Python extensions. Without them, `sealed-shared` is its libraries, and the other layouts are
     /// nothing.
     pub python: bool,
+    /// With `shared-ggml`: link engines that were compiled against another ggml than the shared one, too, to
+    /// see what comes of it.
+    pub unchecked: bool,
     /// Compile Rust fast instead of small.
     pub quick: bool,
     /// Where the result goes: a folder named after the layout is made anew in it.
@@ -110,16 +118,45 @@ pub struct Options {
 }
 
 /// A layout that was built.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(title = "Report of trifold-pack layout and wheel")]
 pub struct Built {
+    /// Its name.
+    pub layout: String,
     /// Its folder.
     pub folder: PathBuf,
-    /// Engine and extension.
-    pub extensions: Vec<(String, PathBuf)>,
+    /// Extensions by engine.
+    pub extensions: BTreeMap<String, PathBuf>,
     /// Shared libraries beside the extensions, in the folder [`LIBRARIES`].
     pub libraries: Vec<PathBuf>,
     /// Where header files, libraries and their descriptions are installed, for C.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<PathBuf>,
+    /// Wheels, if they were asked for.
+    pub wheels: Vec<PathBuf>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl Built {
+    fn new(layout: Layout, folder: &Path) -> Self {
+        Self {
+            layout: layout.name().to_owned(),
+            folder: folder.to_owned(),
+            extensions: BTreeMap::new(),
+            libraries: Vec::new(),
+            prefix: None,
+            wheels: Vec::new(),
+            seconds: 0.0,
+        }
+    }
+}
+
+/// The schema of a list of [`Built`].
+#[must_use]
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(Vec<Built>);
+    serde_json::to_string_pretty(schema.as_value()).unwrap_or_default() + "\n"
 }
 
 /// The folder with libraries, beside the packages.
@@ -134,6 +171,7 @@ const OWN_GGML: [&str; 1] = ["diffusion"];
 /// [`PackError::Build`] if it cannot be compiled or linked; for `shared-ggml` also if an engine is compiled
 /// against a ggml of its own.
 pub fn build(workspace: &Workspace, options: &Options) -> Result<Built, PackError> {
+    let started = Instant::now();
     let folder = options.out.join(options.layout.name());
     if folder.is_dir() {
         fs_err::remove_dir_all(&folder).map_err(PackError::io("Could not remove", &folder))?;
@@ -157,7 +195,9 @@ pub fn build(workspace: &Workspace, options: &Options) -> Result<Built, PackErro
         folder: &folder,
         scratch: scratch.path(),
     };
-    building.run()
+    let mut built = building.run()?;
+    built.seconds = started.elapsed().as_secs_f64();
+    Ok(built)
 }
 
 struct Building<'a> {
@@ -170,12 +210,7 @@ struct Building<'a> {
 
 impl Building<'_> {
     fn run(&self) -> Result<Built, PackError> {
-        let mut built = Built {
-            folder: self.folder.to_owned(),
-            extensions: Vec::new(),
-            libraries: Vec::new(),
-            prefix: None,
-        };
+        let mut built = Built::new(self.options.layout, self.folder);
         if self.options.layout == Layout::SharedGgml {
             built.libraries.push(self.shared_ggml()?);
         }
@@ -193,7 +228,7 @@ impl Building<'_> {
                 Layout::SharedGgml => self.without_ggml(engine, &built.libraries[0])?,
                 Layout::SealedStatic | Layout::Split => self.sealed(engine)?,
             };
-            built.extensions.push((engine.clone(), extension));
+            built.extensions.insert(engine.clone(), extension);
         }
         Ok(built)
     }
@@ -249,7 +284,12 @@ impl Building<'_> {
 
     fn without_ggml(&self, engine: &str, ggml: &Path) -> Result<PathBuf, PackError> {
         let mode = self.options.mode;
-        let part = builder(mode)?.without_ggml(engine, self.scratch)?;
+        let builder = builder(mode)?;
+        let part = if self.options.unchecked {
+            builder.without_any_ggml(engine, self.scratch)?
+        } else {
+            builder.without_ggml(engine, self.scratch)?
+        };
         let glue = self.glue(engine, mode, &part.renamed)?;
         self.link_extension(engine, &[&glue, &part.object], &[ggml], &Symbols::Module)
     }

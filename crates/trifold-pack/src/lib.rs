@@ -19,6 +19,7 @@
 mod audit;
 mod checks;
 pub mod coload;
+pub mod compare;
 mod config;
 mod cpu;
 mod data;

@@ -21,6 +21,8 @@ enum Command {
     Audit(commands::audit::Args),
     /// Load packages together in one process, in every order, and say what happens.
     Coload(commands::coload::Args),
+    /// Build trifold's engines in all layouts, and measure what each costs and gives.
+    Compare(commands::compare::Args),
     /// Link trifold's engines in one of the ways that there are.
     Layout(commands::layout::Args),
     /// Make one object of a C or C++ library that defines what you name and nothing else.
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Audit(args) => commands::audit::run(args),
         Command::Coload(args) => commands::coload::run(args),
+        Command::Compare(args) => commands::compare::run(args),
         Command::Layout(args) => commands::layout::run(args),
         Command::Seal(args) => commands::seal::run(args),
         Command::Wheel(args) => commands::layout::wheel(args),

@@ -3,7 +3,6 @@
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
-    time::Instant,
 };
 
 use serde_json::json;
@@ -20,8 +19,8 @@ use crate::Outcome;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// monolith, sealed-static, sealed-shared, shared-ggml or split.
-    #[arg(value_name = "LAYOUT", value_parser = layout_of)]
-    layout: Layout,
+    #[arg(value_name = "LAYOUT", value_parser = layout_of, required_unless_present = "schema")]
+    layout: Option<Layout>,
 
     /// Only the libraries of sealed-shared, with what C needs: no Python extensions.
     #[arg(long)]
@@ -71,6 +70,10 @@ pub(crate) struct Common {
     /// Print what was built as JSON.
     #[arg(long)]
     json: bool,
+
+    /// Print the schema of the JSON, and do nothing else.
+    #[arg(long)]
+    schema: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -95,36 +98,42 @@ Examples:
 
 The wheels are in the folder `wheels` of each layout's folder.";
 
-fn layout_of(text: &str) -> Result<Layout, String> {
+pub(super) fn layout_of(text: &str) -> Result<Layout, String> {
     text.parse().map_err(|error: PackError| {
         let hint = error.hint().unwrap_or_default();
         format!("{error}. {hint}")
     })
 }
 
-fn floor_of(text: &str) -> Result<Floor, String> {
+pub(super) fn floor_of(text: &str) -> Result<Floor, String> {
     text.parse::<Floor>().map_err(|error| error.to_string())
+}
+
+/// Those that are named; all if none is.
+pub(super) fn engines(names: &[String]) -> Result<Vec<String>, PackError> {
+    let config = Config::load()?;
+    if names.is_empty() {
+        return Ok(config.engine.into_keys().collect());
+    }
+    for name in names {
+        config.engine(name)?;
+    }
+    Ok(names.to_vec())
+}
+
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, PackError> {
+    std::path::absolute(path).map_err(|source| PackError::Io {
+        what: "Could not find the folder",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 impl Common {
     fn options(&self, layout: Layout) -> Result<Options, PackError> {
-        let config = Config::load()?;
-        let engines: Vec<String> = if self.engines.is_empty() {
-            config.engine.keys().cloned().collect()
-        } else {
-            self.engines.clone()
-        };
-        for name in &engines {
-            config.engine(name)?;
-        }
-        let out = std::path::absolute(&self.output).map_err(|source| PackError::Io {
-            what: "Could not find the folder",
-            path: self.output.clone(),
-            source,
-        })?;
         Ok(Options {
             layout,
-            engines,
+            engines: engines(&self.engines)?,
             mode: if self.ggml == Mode::Pinned.name() {
                 Mode::Pinned
             } else {
@@ -132,108 +141,62 @@ impl Common {
             },
             floor: self.glibc,
             python: true,
+            unchecked: false,
             quick: self.quick,
-            out,
+            out: absolute(&self.output)?,
         })
     }
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
+    let Some(layout) = args.layout.filter(|_| !args.common.schema) else {
+        return print(&layout::schema()).map(|()| Outcome::Clean);
+    };
     let workspace = Workspace::around(&args.common.workspace)?;
     let options = Options {
         python: !args.no_python,
-        ..args.common.options(args.layout)?
+        ..args.common.options(layout)?
     };
-    let started = Instant::now();
-    let built = layout::build(&workspace, &options)?;
-    let made = Made {
-        layout: args.layout,
-        built,
-        wheels: Vec::new(),
-        seconds: started.elapsed().as_secs_f64(),
-    };
-    show(&[made], args.common.json)?;
+    show(&[layout::build(&workspace, &options)?], args.common.json)?;
     Ok(Outcome::Clean)
 }
 
 pub(crate) fn wheel(args: &WheelArgs) -> Result<Outcome, PackError> {
+    if args.common.schema {
+        return print(&layout::schema()).map(|()| Outcome::Clean);
+    }
     let workspace = Workspace::around(&args.common.workspace)?;
     let layouts = if args.layouts.is_empty() {
         &Layout::ALL[..]
     } else {
         &args.layouts
     };
-    let mut all = Vec::new();
-    for &layout in layouts {
-        let started = Instant::now();
-        let (built, wheels) = layout::wheels(&workspace, &args.common.options(layout)?)?;
-        all.push(Made {
-            layout,
-            built,
-            wheels,
-            seconds: started.elapsed().as_secs_f64(),
-        });
-    }
-    show(&all, args.common.json)?;
+    let built = layouts
+        .iter()
+        .map(|&layout| layout::wheels(&workspace, &args.common.options(layout)?))
+        .collect::<Result<Vec<_>, _>>()?;
+    show(&built, args.common.json)?;
     Ok(Outcome::Clean)
 }
 
-struct Made {
-    layout: Layout,
-    built: Built,
-    wheels: Vec<PathBuf>,
-    seconds: f64,
-}
-
-fn show(all: &[Made], json: bool) -> Result<(), PackError> {
+fn show(all: &[Built], json: bool) -> Result<(), PackError> {
     if json {
-        let values: Vec<_> = all.iter().map(Made::json).collect();
-        return print(&format!("{:#}\n", json!(values)));
+        return print(&format!("{:#}\n", json!(all)));
     }
     let mut text = String::new();
-    for made in all {
+    for built in all {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{}: built in {:.1} s", made.layout, made.seconds);
-        for path in made.paths() {
-            let bytes = std::fs::metadata(path).map_or(0, |found| found.len());
+        let _ = writeln!(text, "{}: built in {:.1} s", built.layout, built.seconds);
+        let files = built.extensions.values();
+        for path in files.chain(&built.libraries).chain(&built.wheels) {
+            let bytes = fs_err::metadata(path).map_or(0, |found| found.len());
             let size = trifold_pack::human_bytes(bytes);
             let _ = writeln!(text, "  {size:>8}  {}", path.display());
         }
-        if let Some(prefix) = &made.built.prefix {
-            let _ = writeln!(
-                text,
-                "  headers, pkg-config and CMake files: {}",
-                prefix.display()
-            );
+        if let Some(prefix) = &built.prefix {
+            let prefix = prefix.display();
+            let _ = writeln!(text, "  headers, pkg-config and CMake files: {prefix}");
         }
     }
     print(&text)
-}
-
-impl Made {
-    fn paths(&self) -> impl Iterator<Item = &Path> {
-        let extensions = self.built.extensions.iter().map(|(_, path)| path);
-        extensions
-            .chain(&self.built.libraries)
-            .chain(&self.wheels)
-            .map(PathBuf::as_path)
-    }
-
-    fn json(&self) -> serde_json::Value {
-        let extensions: serde_json::Map<_, _> = self
-            .built
-            .extensions
-            .iter()
-            .map(|(engine, path)| (engine.clone(), json!(path)))
-            .collect();
-        json!({
-            "layout": self.layout.name(),
-            "seconds": self.seconds,
-            "folder": self.built.folder,
-            "extensions": extensions,
-            "libraries": self.built.libraries,
-            "prefix": self.built.prefix,
-            "wheels": self.wheels,
-        })
-    }
 }

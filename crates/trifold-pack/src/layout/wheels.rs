@@ -5,6 +5,7 @@ use std::{
     io::Read as _,
     path::{Path, PathBuf},
     process::Command,
+    time::Instant,
 };
 
 use trifold_build::{Mode, compile::run};
@@ -13,28 +14,26 @@ use zip::ZipArchive;
 use super::{Built, EXTENSION, LIBRARIES, Layout, Options, Workspace, build};
 use crate::{PackError, wheel::Writer};
 
-/// Builds a layout and its wheels, in the folder `wheels` of the layout's folder.
+/// Builds a layout and its wheels, which are in the folder `wheels` of the layout's folder.
 ///
 /// # Errors
 /// As [`build`].
-pub fn wheels(
-    workspace: &Workspace,
-    options: &Options,
-) -> Result<(Built, Vec<PathBuf>), PackError> {
-    let built = build(workspace, options)?;
-    let folder = built.folder.join(WHEELS);
+pub fn wheels(workspace: &Workspace, options: &Options) -> Result<Built, PackError> {
+    let started = Instant::now();
+    let mut built = build(workspace, options)?;
     if options.layout == Layout::Split {
-        let wheels = wheels_in(&folder)?;
-        return Ok((built, wheels));
+        return Ok(built);
     }
+    let folder = built.folder.join(WHEELS);
     // Whatever is in there but for the native files.
     let aside = tempfile::tempdir_in(&built.folder)
         .map_err(PackError::io("Could not create a folder in", &built.folder))?;
     ship(workspace, options, aside.path())?;
     let parts = wheels_in(aside.path())?;
     fs_err::create_dir_all(&folder).map_err(PackError::io("Could not create", &folder))?;
-    let wheel = pack(&built, options.layout, &parts, &folder)?;
-    Ok((built, vec![wheel]))
+    built.wheels = vec![pack(&built, options.layout, &parts, &folder)?];
+    built.seconds = started.elapsed().as_secs_f64();
+    Ok(built)
 }
 
 const WHEELS: &str = "wheels";
@@ -45,29 +44,27 @@ pub(super) fn split(
     options: &Options,
     folder: &Path,
 ) -> Result<Built, PackError> {
+    let started = Instant::now();
     let wheels = folder.join(WHEELS);
     ship(workspace, options, &wheels)?;
-    let mut extensions = Vec::new();
-    for wheel in wheels_in(&wheels)? {
-        let mut zip = open(&wheel)?;
+    let mut built = Built::new(Layout::Split, folder);
+    built.wheels = wheels_in(&wheels)?;
+    for wheel in &built.wheels {
+        let mut zip = open(wheel)?;
         for engine in &options.engines {
             let name = format!("trifold_{engine}/{EXTENSION}");
-            if let Ok(bytes) = member(&mut zip, &wheel, &name) {
+            if let Ok(bytes) = member(&mut zip, wheel, &name) {
                 let path = folder.join(&name);
                 let parent = path.parent().unwrap_or(folder);
                 fs_err::create_dir_all(parent)
                     .map_err(PackError::io("Could not create", parent))?;
                 fs_err::write(&path, bytes).map_err(PackError::io("Could not write", &path))?;
-                extensions.push((engine.clone(), path));
+                built.extensions.insert(engine.clone(), path);
             }
         }
     }
-    Ok(Built {
-        folder: folder.to_owned(),
-        extensions,
-        libraries: Vec::new(),
-        prefix: None,
-    })
+    built.seconds = started.elapsed().as_secs_f64();
+    Ok(built)
 }
 
 /// Builds the wheels that trifold ships.
@@ -183,7 +180,7 @@ fn tag_of(wheel: &Path) -> String {
     stem.splitn(3, '-').nth(2).unwrap_or_default().to_owned()
 }
 
-fn wheels_in(folder: &Path) -> Result<Vec<PathBuf>, PackError> {
+pub(crate) fn wheels_in(folder: &Path) -> Result<Vec<PathBuf>, PackError> {
     let read = || {
         let mut wheels = Vec::new();
         for entry in fs_err::read_dir(folder)? {

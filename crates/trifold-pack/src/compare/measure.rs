@@ -1,0 +1,221 @@
+//! The figures.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Instant,
+};
+
+use trifold_build::{compile::run, env};
+
+use super::{
+    Coload, Outcome, Wheel,
+    environment::{Environment, output},
+};
+use crate::{
+    Config, Input, PackError, audit, coload,
+    coload::{Flags, Safety},
+    layout::{Options, Workspace},
+};
+
+/// How often the interpreter is started.
+const STARTS: usize = 15;
+
+/// Where modules do their work after all are loaded.
+const CHECK: &str = include_str!("probe.py");
+
+/// Seconds that an empty cache of engines adds to a build.
+pub(super) fn cold(workspace: &Workspace, options: &Options) -> Result<f64, PackError> {
+    fs_err::create_dir_all(&options.out)
+        .map_err(PackError::io("Could not create", &options.out))?;
+    let cache = tempfile::tempdir_in(&options.out)
+        .map_err(PackError::io("Could not create a folder in", &options.out))?;
+    let program =
+        std::env::current_exe().map_err(PackError::io("Could not find", "this program"))?;
+    let mut seconds = Vec::new();
+    // With the empty cache, and with the full one: the difference is the engines.
+    for _ in 0..2 {
+        let mut command = Command::new(&program);
+        command
+            .args(["layout", options.layout.name(), "--engines"])
+            .arg(options.engines.join(","))
+            .arg("--output")
+            .arg(&options.out)
+            .args(["--glibc", &options.floor.to_string(), "--workspace"])
+            .arg(workspace.root())
+            .args(options.quick.then_some("--quick"))
+            .env(env::CACHE, cache.path())
+            .env(env::LAUNCHER, "none");
+        let started = Instant::now();
+        run("Could not build with an empty cache", &mut command)?;
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    Ok(seconds[0] - seconds[1])
+}
+
+pub(super) fn wheels(paths: &[PathBuf]) -> Result<Vec<Wheel>, PackError> {
+    paths
+        .iter()
+        .map(|path| {
+            let found = fs_err::metadata(path).map_err(PackError::io("Could not read", path))?;
+            Ok(Wheel {
+                name: path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
+                bytes: found.len(),
+            })
+        })
+        .collect()
+}
+
+/// Symbols that others can see and that were not made for them.
+pub(super) fn private_exports(wheels: &[PathBuf]) -> Result<usize, PackError> {
+    let inputs: Vec<Input> = wheels.iter().cloned().map(Input::Path).collect();
+    let report = audit(&inputs, &Config::default())?;
+    let natives = report.packages.iter().flat_map(|package| &package.natives);
+    let exports = natives.flat_map(|native| &native.facts.exports);
+    Ok(exports
+        .filter(|export| {
+            let name = &export.name;
+            !name.starts_with("PyInit_") && !name.starts_with("trifold_")
+        })
+        .count())
+}
+
+/// Loads all engines together, lets them work, and counts.
+pub(super) fn coload(
+    environment: &Environment,
+    engines: &[String],
+) -> Result<Vec<Coload>, PackError> {
+    if engines.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let modules: Vec<String> = engines
+        .iter()
+        .map(|engine| format!("trifold_{engine}"))
+        .collect();
+    let names = serde_json::json!(engines);
+    let check = format!(
+        "{}\nmain('answers', {names})\n",
+        CHECK.replace("if __name__ == \"__main__\":", "if False:")
+    );
+    let options = coload::Options {
+        python: Some(environment.executable()),
+        check: Some(check),
+        time_limit: std::time::Duration::from_secs(120),
+        ..coload::Options::default()
+    };
+    let report = coload::coload(&modules, &options)?;
+    Ok([Flags::Local, Flags::Global]
+        .into_iter()
+        .map(|flags| {
+            let runs = report.together.iter().filter(|run| run.flags == flags);
+            let verdicts = report
+                .verdicts
+                .iter()
+                .filter(|verdict| verdict.flags == flags);
+            let failures: std::collections::BTreeSet<usize> = verdicts
+                .clone()
+                .flat_map(|verdict| verdict.failures.iter().copied())
+                .collect();
+            Coload {
+                flags: flags.name().to_owned(),
+                safe: verdicts
+                    .clone()
+                    .all(|verdict| verdict.safety == Safety::Safe),
+                failures: failures.len(),
+                runs: runs.count(),
+                symbols: verdicts.map(|verdict| verdict.symbols).max().unwrap_or(0),
+            }
+        })
+        .collect())
+}
+
+/// Milliseconds that importing adds, and those of the bare interpreter; started by turns.
+pub(super) fn start(
+    environment: &Environment,
+    engines: &[String],
+) -> Result<(Outcome<f64>, f64), PackError> {
+    let imports = format!(
+        "import {}",
+        engines
+            .iter()
+            .map(|engine| format!("trifold_{engine}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    // Bare, and with the imports.
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..=STARTS {
+        for (code, times) in ["pass", imports.as_str()].into_iter().zip(&mut times) {
+            let mut command = environment.python();
+            command.args(["-c", code]);
+            let started = Instant::now();
+            let output = output(&mut command)?;
+            let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
+            if !output.status.success() {
+                return Ok((Outcome::Fails(last_words(&output)), milliseconds));
+            }
+            // The first time it compiles Python's files and reads them from disk.
+            if round > 0 {
+                times.push(milliseconds);
+            }
+        }
+    }
+    let [bare, full] = times.map(|mut times| median(&mut times));
+    Ok((Outcome::Works(full - bare), bare))
+}
+
+pub(super) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// What a failed process said last.
+pub(super) fn last_words(output: &Output) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    if let Some(signal) = output.status.signal() {
+        return format!("signal {signal}");
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let line = text
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty());
+    let line = line.map_or_else(|| output.status.to_string(), str::to_owned);
+    shortened(&line)
+}
+
+/// An error, with what the tool said.
+pub(super) fn words(error: &PackError) -> String {
+    let text = error.to_string();
+    let undefined = text.lines().find(|line| line.contains("undefined"));
+    shortened(
+        undefined
+            .unwrap_or_else(|| text.lines().next().unwrap_or_default())
+            .trim(),
+    )
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+/// The CPU's name, and how many threads there are.
+pub(super) fn machine() -> String {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let text = fs_err::read_to_string(Path::new("/proc/cpuinfo")).unwrap_or_default();
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .and_then(|line| line.split_once(':'))
+        .map_or("unknown CPU", |(_, name)| name.trim());
+    format!(
+        "{name}, {}",
+        crate::text::plural(threads, "thread", "threads")
+    )
+}
