@@ -29,7 +29,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use trifold_build::{
     BuildError, Builder, Mode, cache::Cache, config::Config, glibc::Floor, parts::GGML_EXPORTS,
-    toolchain::Toolchain,
 };
 
 use crate::PackError;
@@ -344,9 +343,4 @@ fn builder(mode: Mode) -> Result<Builder, BuildError> {
         cache: Cache::open()?,
         mode,
     })
-}
-
-/// The tools, for who needs more than a builder.
-fn toolchain() -> Result<Toolchain, BuildError> {
-    Toolchain::find()
 }

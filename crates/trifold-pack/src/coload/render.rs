@@ -69,7 +69,7 @@ fn head(report: &Report) -> String {
     format!(
         "Python {} at: {}{}\n{} packages, {} of {} orders{}; {} s for each process\n",
         report.python.version,
-        clean(&report.python.executable),
+        text::clean(&report.python.executable),
         if report.python.new_environment {
             ", in a new environment"
         } else {
@@ -210,7 +210,7 @@ fn what(report: &Report, outcome: &Outcome) -> String {
             kind,
             message,
         } => {
-            let message = clean(message.lines().next().unwrap_or_default());
+            let message = text::clean(message.lines().next().unwrap_or_default());
             let message = shortened(&message, LONGEST_LINE);
             format!("{kind} {}: {message}", during(report, *step))
         }
@@ -246,7 +246,11 @@ fn details(run: &Run) -> String {
         .filter(|line| !line.trim().is_empty())
         .collect();
     for line in &lines[lines.len().saturating_sub(LINES_SHOWN)..] {
-        let _ = writeln!(text, "  stderr: {}", shortened(&clean(line), LONGEST_LINE));
+        let _ = writeln!(
+            text,
+            "  stderr: {}",
+            shortened(&text::clean(line), LONGEST_LINE)
+        );
     }
     let none = Vec::new();
     let (frames, python) = match &run.outcome {
@@ -255,7 +259,7 @@ fn details(run: &Run) -> String {
         _ => return text,
     };
     for call in python.iter().take(LINES_SHOWN) {
-        let _ = writeln!(text, "  {}", shortened(&clean(call), LONGEST_LINE));
+        let _ = writeln!(text, "  {}", shortened(&text::clean(call), LONGEST_LINE));
     }
     if frames.is_empty() {
         text.push_str("  (no call stack: the packages handle the signal themselves, or it cannot be caught)\n");
@@ -279,7 +283,10 @@ fn call(frame: &Frame) -> String {
         None => format!("{:#x}, where no file is mapped", frame.address),
     };
     match &frame.function {
-        Some(function) => format!("{} ({place})", shortened(&clean(function), LONGEST_NAME)),
+        Some(function) => format!(
+            "{} ({place})",
+            shortened(&text::clean(function), LONGEST_NAME)
+        ),
         None => place,
     }
 }
@@ -335,7 +342,7 @@ fn families(binding: &Binding) -> String {
             let mut shown: Vec<_> = symbols
                 .iter()
                 .take(SYMBOLS_SHOWN)
-                .map(|name| shortened(&clean(&owners::readable(name)), LONGEST_SYMBOL))
+                .map(|name| shortened(&text::clean(&owners::readable(name)), LONGEST_SYMBOL))
                 .collect();
             shown.dedup();
             if symbols.len() > SYMBOLS_SHOWN {
@@ -343,7 +350,7 @@ fn families(binding: &Binding) -> String {
             }
             let count = grouped(symbols.len());
             (
-                format!("    {}", clean(family)),
+                format!("    {}", text::clean(family)),
                 vec![count, shown.join(", ")],
             )
         })
@@ -518,19 +525,6 @@ fn plural(count: usize, what: &str) -> String {
 
 fn grouped(count: usize) -> String {
     text::thousands(count as u64)
-}
-
-/// What packages print may have anything in it; a terminal shall not obey.
-fn clean(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() {
-                '·'
-            } else {
-                character
-            }
-        })
-        .collect()
 }
 
 fn shortened(text: &str, most: usize) -> String {

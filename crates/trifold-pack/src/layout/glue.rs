@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use trifold_build::{Mode, compile::run, env, ship};
+use trifold_build::{Mode, compile::run, env, ship, toolchain::Toolchain};
 
 use super::{Options, Workspace};
 use crate::PackError;
@@ -91,7 +91,7 @@ pub(super) fn close(
     renamed: &[(String, String)],
     scratch: &Path,
 ) -> Result<PathBuf, PackError> {
-    let toolchain = super::toolchain()?;
+    let toolchain = Toolchain::find()?;
     let entry = half.entry(engine);
     let name = archive.file_stem().unwrap_or_default().to_string_lossy();
     let linked = scratch.join(format!("{name}-linked.o"));

@@ -30,7 +30,7 @@ pub(super) struct Linker {
 impl Linker {
     pub(super) fn new(floor: Floor, cache: &Cache) -> Result<Self, PackError> {
         Ok(Self {
-            toolchain: super::toolchain()?,
+            toolchain: Toolchain::find()?,
             glibc: floor.libraries(cache)?,
         })
     }

@@ -160,7 +160,7 @@ fn an_abort_after_another() {
 
     SIGABRT while libabort.so was loaded
       with RTLD_LOCAL: libfirst.so, libabort.so
-      stderr: giving ·[31mup
+      stderr: giving �[31mup
       #[N] trouble (libabort.so+[ADDRESS])
       #[N] start (libabort.so+[ADDRESS])
 
