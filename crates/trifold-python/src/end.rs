@@ -68,8 +68,8 @@ pub(crate) fn shut_down(py: Python<'_>) {
 
 /// As long as it lives, the interpreter's end waits for this thread.
 ///
-/// Python before 3.14 ends a daemon thread that runs into the interpreter's end by unwinding its stack,
-/// which kills the process where there are frames of Rust, such as those below a callback.
+/// So callbacks are given some time to come to their own end. One that takes longer is stopped where it is
+/// by [`call`](crate::call()).
 pub(crate) struct InPython;
 
 impl InPython {

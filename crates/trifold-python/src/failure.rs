@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use trifold_formats::{FormatError, Words};
 use trifold_runtime::EngineError;
 
-use crate::package::Package;
+use crate::{call, package::Package};
 
 /// What Python's packages call the ways to use a model.
 const WORDS: Words = Words {
@@ -71,7 +71,7 @@ impl From<Failure> for PyErr {
             let path = failure.path.as_deref().map(Path::as_os_str);
             let exception = Package::current()
                 .and_then(|package| package.error_class(py, failure.class))
-                .and_then(|class| class.call1((failure.message, failure.hint, path)));
+                .and_then(|class| call(&class, (failure.message, failure.hint, path)));
             match exception {
                 Ok(exception) => Self::from_value(exception),
                 Err(error) => error,

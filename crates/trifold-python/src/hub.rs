@@ -8,7 +8,7 @@ use std::{
 use pyo3::prelude::*;
 use trifold_hub::{HubError, ModelKind, Repository, Source};
 
-use crate::{Failure, Limits, package::Package};
+use crate::{Failure, Limits, call_method, package::Package};
 
 /// The file of a model: of a path, or of a name such as `demo:story` or `hf:owner/repo:Q4_K_M`.
 ///
@@ -35,8 +35,8 @@ pub fn model_path(
             kind,
             limits: limits.clone(),
         };
-        let hub = py.import(format!("{}._hub", Package::current()?.name))?;
-        return hub.call_method1("fetch", (download, progress))?.extract();
+        let hub = Package::current()?.module(py, "_hub")?;
+        return call_method(&hub, "fetch", (download, progress))?.extract();
     }
     let resolve = || match demo_models {
         Some(folder) => trifold_hub::resolve_demo_in(&source, folder),

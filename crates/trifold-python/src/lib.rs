@@ -6,11 +6,13 @@
 //! - [`Worker`]: the one thread that owns an engine's object, [`Job`]s for it, and waiting for them with
 //!   the GIL released, with Ctrl-C, a time limit and [`CancelToken`] heeded; a [`Stream`] is a job that is
 //!   taken step by step;
+//! - [`call()`], [`call_method`], [`import`]: Python code, wherever it may run while the interpreter ends;
 //! - [`set_up`]: what an extension does when it is imported;
 //! - [`Failure`]: an error, on its way to an exception class of the Python package;
 //! - [`logging`]: the way of `tracing` events to Python's `logging`;
 //! - [`model_path`]: model names to files.
 
+mod call;
 mod cancel;
 mod end;
 mod failure;
@@ -22,6 +24,7 @@ mod package;
 mod stream;
 mod worker;
 
+pub use call::{call, call_method, import};
 pub use cancel::CancelToken;
 pub use failure::{Failure, engine_failure, format_failure, is_missing};
 pub use hub::model_path;

@@ -21,7 +21,7 @@ use tracing::{
     subscriber::Interest,
 };
 
-use crate::package::Package;
+use crate::{call_method, import, package::Package};
 
 /// Events kept until somebody passes them on; the oldest go first.
 const MOST: usize = 1000;
@@ -46,11 +46,9 @@ pub(crate) fn install() {
 /// Asks `logging` which levels are wanted: done before a call, so that what nobody wants costs nothing.
 /// Where nobody has imported `logging`, it is as by default: warnings and errors.
 pub(crate) fn refresh(py: Python<'_>) -> PyResult<()> {
-    let modules = py.import("sys")?.getattr("modules")?;
+    let modules = import(py, c"sys")?.getattr("modules")?;
     let level = if modules.cast::<PyDict>()?.contains("logging")? {
-        logger(py)?
-            .call_method0("getEffectiveLevel")?
-            .extract::<u32>()?
+        call_method(&logger(py)?, "getEffectiveLevel", ())?.extract::<u32>()?
     } else {
         u32::from(WARNING)
     };
@@ -69,18 +67,18 @@ pub(crate) fn drain(py: Python<'_>) -> PyResult<()> {
     }
     let logger = logger(py)?;
     for record in records {
-        logger.call_method1("log", (record.level, "%s", record.message))?;
+        call_method(&logger, "log", (record.level, "%s", record.message))?;
     }
     Ok(())
 }
 
 fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let logging = py.import("logging")?;
-    let logger = logging.call_method1("getLogger", (Package::current()?.name,))?;
+    let logging = import(py, c"logging")?;
+    let logger = call_method(&logging, "getLogger", (Package::current()?.name,))?;
     // As Python asks of libraries: where nobody has set up logging, warnings would go to stderr.
     if logger.getattr("handlers")?.is_empty()? {
-        let nowhere = logging.call_method0("NullHandler")?;
-        logger.call_method1("addHandler", (nowhere,))?;
+        let nowhere = call_method(&logging, "NullHandler", ())?;
+        call_method(&logger, "addHandler", (nowhere,))?;
     }
     Ok(logger)
 }

@@ -9,7 +9,7 @@ use pyo3::{
     types::{PyDict, PyString},
 };
 
-use crate::{CancelToken, Failure, Limits, package::Package};
+use crate::{CancelToken, Failure, Limits, call_method, package::Package};
 
 /// The keyword arguments of a call, on their way into an options struct of a safe crate.
 ///
@@ -78,7 +78,7 @@ impl<'py> Options<'py> {
                 return Err(PyTypeError::new_err("expected a mapping"));
             }
             let dict = PyDict::new(value.py());
-            dict.call_method1("update", (&value,))?;
+            call_method(&dict, "update", (&value,))?;
             dict.extract().map_err(Into::into)
         };
         copy()

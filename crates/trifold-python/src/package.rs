@@ -1,6 +1,6 @@
 //! The Python package around an extension.
 
-use std::sync::OnceLock;
+use std::{ffi::CString, sync::OnceLock};
 
 use pyo3::{
     exceptions::{PyImportError, PyRuntimeError},
@@ -8,7 +8,7 @@ use pyo3::{
     prelude::*,
 };
 
-use crate::{CancelToken, end, logging};
+use crate::{CancelToken, end, import, logging};
 
 /// Sets up the extension module of a package: where its exceptions and its logger are, that its engine is
 /// stopped before the interpreter ends, and its version.
@@ -56,13 +56,18 @@ impl Package {
             .ok_or_else(|| PyRuntimeError::new_err("The extension was not initialised"))
     }
 
+    /// A module of the package's.
+    pub(crate) fn module<'py>(self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        import(py, &CString::new(format!("{}.{name}", self.name))?)
+    }
+
     /// A class of the package's `_errors` module.
     pub(crate) fn error_class<'py>(
         self,
         py: Python<'py>,
         name: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
-        py.import(format!("{}._errors", self.name))?.getattr(name)
+        self.module(py, "_errors")?.getattr(name)
     }
 }
 

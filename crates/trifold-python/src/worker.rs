@@ -14,7 +14,7 @@ use std::{
 use pyo3::prelude::*;
 use trifold_runtime::CancelToken;
 
-use crate::{Failure, Job, Scope, end};
+use crate::{Failure, Job, Scope, call, end};
 
 /// For deep recursion in parsers of the engines; only what is used takes memory.
 const STACK: usize = 16 << 20;
@@ -114,6 +114,10 @@ impl<S: 'static> Worker<S> {
             end: Condvar::new(),
         });
         let (job, scope, done) = Job::new(py, &shared, limits)?;
+        // That has run Python code: the end may have begun meanwhile, and not know of this thread.
+        if end::has_begun() {
+            return Err(ending().into());
+        }
         // Now, so that the interpreter's end does not pass by a thread that has yet to begin.
         *lock(&shared.running) = Some(scope.cancel.clone());
         scope.started.store(true, Ordering::Relaxed);
@@ -237,6 +241,8 @@ impl<S: 'static> Worker<S> {
     ) -> PyResult<R> {
         self.check()?;
         let (job, scope, done) = Job::<(), R>::new(py, &self.shared, &Limits::default())?;
+        // Again: that has run Python code, during which the end may have begun.
+        self.check()?;
         scope.started.store(true, Ordering::Relaxed);
         let counted = Beside::new(&self.shared);
         spawn(self.shared.what, move || {
@@ -390,9 +396,9 @@ impl Drop for End {
 
 /// Tells a callback of Python's how far a call is, if there is one.
 pub fn tell<'py, T: IntoPyObject<'py>>(
-    call: Option<&Bound<'py, PyAny>>,
+    function: Option<&Bound<'py, PyAny>>,
 ) -> impl FnMut(Python<'_>, T) -> PyResult<()> {
-    move |_, event| call.map_or(Ok(()), |call| call.call1((event,)).map(drop))
+    move |_, event| function.map_or(Ok(()), |function| call(function, (event,)).map(drop))
 }
 
 pub(crate) fn cancelled() -> Failure {

@@ -25,6 +25,7 @@ def busy(_):
         "model.generate('a star', **endless, on_step=busy)",
         "[started.set() or tf.Diffusion(threads=1) for _ in iter(int, 1)]",
     ),
+    slow=("model.generate('a star', on_step=slow, **tiny)",),
     tour="""
 model.generate("a star", **tiny)
 model.generate_batch("a star", 2, **tiny)

@@ -47,6 +47,7 @@ many = ["a word " * 200] * 3000
         "[started.set() or model.share() for _ in iter(int, 1)]",
         "list(model.stream('a', **endless))",
     ),
+    slow=("tf.Llama(progress=slow)", "model.tokenize('a little dog ' * 10_000)"),
     tour="""
 model.generate("a", max_tokens=3, logprobs=1)
 model.chat([{"role": "user", "content": "a"}], max_tokens=3)

@@ -32,6 +32,7 @@ __all__ = [
     "test_signal_handlers_may_cancel",
     "test_sub_interpreters_are_refused",
     "test_the_end_of_the_interpreter_during_a_call",
+    "test_the_end_of_the_interpreter_during_slow_python_code",
 ]
 
 
@@ -55,6 +56,8 @@ class Package:
     """Each use of a model, as an expression."""
     endings: tuple[str, ...]
     """What a thread does while the interpreter ends; it may say ``started.set()``."""
+    slow: tuple[str, ...]
+    """Calls that call the function ``slow``, whatever its arguments."""
     tour: str
     """Statements that use what the package has, and end with the model closed."""
     setup: str = ""
@@ -86,6 +89,8 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("package", [package], ids=[package.name])
     if "ending" in metafunc.fixturenames:
         metafunc.parametrize("ending", package.endings)
+    if "slow" in metafunc.fixturenames:
+        metafunc.parametrize("slow", (package.load, *package.slow))
 
 
 def test_ctrl_c(package):
@@ -256,6 +261,35 @@ started.wait(0.3)
 print("end")
 """
     assert child(script, timeout=40) == "end\n"
+
+
+def test_the_end_of_the_interpreter_during_slow_python_code(package, slow):
+    # Called below frames of Rust, it asks for the GIL when the interpreter has none to give any more: in
+    # 2 s. That is longer than the end waits for it, and shorter than the end lasts.
+    script = f"""
+import logging, sys, threading, time
+inside = threading.Event()
+def slow(*_, sleep=time.sleep):
+    if threading.current_thread() is not threading.main_thread():
+        inside.set()
+        sleep(2)
+class Logger(logging.Logger):
+    # Asked by every call.
+    def getEffectiveLevel(self):
+        if {"slow" not in slow}:
+            slow()
+        return logging.WARNING
+logging.setLoggerClass(Logger)
+{package.prelude}
+class Last:
+    def __del__(self, sleep=time.sleep):
+        sleep(3)
+sys.last = Last()
+threading.Thread(target=lambda: {slow}, daemon=True).start()
+inside.wait()
+print("end")
+"""
+    assert child(script) == "end\n"
 
 
 def test_nothing_can_be_loaded_at_the_end(package):

@@ -44,6 +44,7 @@ def long():
         "[started.set() or tf.Whisper() for _ in iter(int, 1)]",
         "list(model.stream(long(), **english))",
     ),
+    slow=("tf.Whisper(progress=slow)",),
     tour="""
 model.transcribe(light, beam_size=2, word_timestamps=True)
 model.detect_language(light)

@@ -6,7 +6,7 @@ use pyo3::{prelude::*, types::PyDict};
 use trifold_diffusion::{
     DiffusionError, GenerateOptions, ModelOptions, Progress, Sampler, Scheduler,
 };
-use trifold_python::{Failure, Scope, Worker};
+use trifold_python::{Failure, Scope, Worker, call};
 
 use crate::{
     failure::failure,
@@ -101,8 +101,8 @@ impl Model {
                 .map_err(|error| failure(&error))
         })?;
         let pictures = job.wait(py, |_, progress| match (progress, on_weights, on_step) {
-            (Progress::Weights { done, total }, Some(call), _) => {
-                call.call1((done, total)).map(drop)
+            (Progress::Weights { done, total }, Some(function), _) => {
+                call(function, (done, total)).map(drop)
             }
             (
                 Progress::Step {
@@ -113,10 +113,12 @@ impl Model {
                     time,
                 },
                 _,
-                Some(call),
-            ) => call
-                .call1((picture, pictures, step, steps, time.as_secs_f64()))
-                .map(drop),
+                Some(function),
+            ) => call(
+                function,
+                (picture, pictures, step, steps, time.as_secs_f64()),
+            )
+            .map(drop),
             _ => Ok(()),
         })?;
         Ok(pictures

@@ -16,7 +16,7 @@ use trifold_llama::{
     ChatMessage, Context, ContextOptions, Embedder, LlamaError, Special, Token, ToolChoice, Tools,
 };
 use trifold_python::{
-    Failure, Limits, ModelKind, Scope, Stream, Worker, argument, model_path, tell,
+    Failure, Limits, ModelKind, Scope, Stream, Worker, argument, import, model_path, tell,
 };
 
 use crate::{
@@ -215,6 +215,8 @@ impl Model {
         let vectors = job.wait(py, |_, ()| Ok(()))?;
         let array = Array2::from_shape_vec((rows, columns), vectors.concat());
         let array = array.map_err(|error| Failure::of("EngineError", &error, None))?;
+        // Making an array would import it.
+        import(py, c"numpy")?;
         Ok(PyArray2::from_owned_array(py, array))
     }
 

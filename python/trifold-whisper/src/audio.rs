@@ -8,7 +8,7 @@ use pyo3::{
     prelude::*,
     types::{PyDict, PyString},
 };
-use trifold_python::{Failure, Limits, Options, Scope, Worker};
+use trifold_python::{Failure, Limits, Options, Scope, Worker, import};
 use trifold_whisper::{CancelToken, Hooks, audio};
 
 use crate::{failure::failure, options::only_limits};
@@ -63,6 +63,8 @@ pub(crate) fn load_audio<'py>(
         move |scope: &Scope<()>| Ok(((), load(path, &scope.cancel)?)),
         |_, ()| Ok(()),
     )?;
+    // Making an array would import it.
+    import(py, c"numpy")?;
     Ok(PyArray1::from_vec(py, samples))
 }
 
