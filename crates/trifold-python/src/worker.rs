@@ -273,7 +273,10 @@ impl<S: 'static> Drop for Worker<S> {
     fn drop(&mut self) {
         if self.shared.is_ours() {
             self.shared.stop();
-            self.shared.leaving.store(true, Ordering::SeqCst);
+            // After the end has begun nobody waits for the thread: it is to leave its object alone.
+            if !end::has_begun() {
+                self.shared.leaving.store(true, Ordering::SeqCst);
+            }
         } else {
             // The receiving thread is not here; nor is the peace to free what it may have been at.
             std::mem::forget(lock(&self.tasks).take());
