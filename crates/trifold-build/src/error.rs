@@ -116,6 +116,14 @@ pub enum BuildError {
         /// The first few.
         some: String,
     },
+    /// The compiler's account of a ggml's types means nothing to us.
+    #[error("Could not read the fingerprint of the ggml at: {} ({what})", path.display())]
+    Fingerprint {
+        /// The folder of ggml.
+        path: PathBuf,
+        /// What was expected and found.
+        what: String,
+    },
     /// The tokenizer vocabularies could not be packed.
     #[error("Could not pack the tokenizer vocabularies")]
     Vocabularies(#[source] trifold_vocabulary::PackError),
@@ -132,6 +140,13 @@ impl BuildError {
 
     pub(crate) fn config(what: impl Into<String>) -> Self {
         Self::Config { what: what.into() }
+    }
+
+    pub(crate) fn fingerprint(path: impl Into<PathBuf>, what: impl Into<String>) -> Self {
+        Self::Fingerprint {
+            path: path.into(),
+            what: what.into(),
+        }
     }
 
     /// One sentence on what to do about it.
@@ -176,6 +191,9 @@ impl BuildError {
             Self::SealInput { hint, .. } => (*hint).into(),
             Self::SealPattern { .. } => {
                 "`nm -g --defined-only` lists all; C++ functions have mangled names".into()
+            }
+            Self::Fingerprint { .. } => {
+                "Compile with GCC or Clang: their debug information is understood".into()
             }
             Self::Vocabularies(_) => {
                 "This is a defect of trifold-vocabulary, or of the engine's source".into()

@@ -13,7 +13,7 @@
 //! 7. [`elf`]: reads the result back and proves the seal.
 //!
 //! [`glibc`] lets a Python extension run on older systems than the one that it is built on, and
-//! [`audit`] checks what was linked.
+//! [`audit`] checks what was linked. [`fingerprint`] says whether two ggmls can share memory.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), trifold_build::BuildError> {
@@ -35,6 +35,7 @@ pub mod config;
 pub mod elf;
 pub mod env;
 mod error;
+pub mod fingerprint;
 pub mod glibc;
 pub mod parts;
 pub mod pattern;
