@@ -1,13 +1,21 @@
 //! `engines.toml`: what an engine is made of.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
-use crate::BuildError;
+use crate::{BuildError, env};
 
 /// The file as compiled in.
 const ENGINES_TOML: &str = include_str!("../engines.toml");
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
 
 /// The whole of `engines.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -223,9 +231,24 @@ fn first_soversion() -> u32 {
 }
 
 impl Config {
-    /// The `engines.toml` of this crate.
+    /// The `engines.toml` of this crate, or what the environment says instead, see [`crate::env`].
     pub fn load() -> Result<Self, BuildError> {
-        Self::parse(ENGINES_TOML)
+        let mut config = match variable(env::ENGINES) {
+            Some(path) => Self::read(Path::new(&path))?,
+            None => Self::parse(ENGINES_TOML)?,
+        };
+        if let Some(name) = variable(env::ALIGNED_TO) {
+            let name = name.to_string_lossy();
+            config.engine(&name)?;
+            config.common.aligned_to = name.into_owned();
+        }
+        Ok(config)
+    }
+
+    /// Reads another one.
+    pub fn read(path: &Path) -> Result<Self, BuildError> {
+        let text = fs_err::read_to_string(path).map_err(BuildError::io("Could not read", path))?;
+        Self::parse(&text)
     }
 
     /// Parses another one.

@@ -8,6 +8,12 @@ pub const CACHE: &str = "TRIFOLD_CACHE";
 /// for all engines) or `pinned` (the one that the engine's own source ships).
 pub const GGML: &str = "TRIFOLD_GGML";
 
+/// The engine whose ggml `aligned` builds use. Default: what `engines.toml` says (set by `trifold-pack align`).
+pub const ALIGNED_TO: &str = "TRIFOLD_ALIGNED_TO";
+
+/// A file in the form of `engines.toml` that takes its place, for other revisions of the engines.
+pub const ENGINES: &str = "TRIFOLD_ENGINES";
+
 /// Set to `1` to leave the engines out: enough for `cargo check`, `clippy` and `doc`; nothing links.
 pub const SKIP_ENGINES: &str = "TRIFOLD_SKIP_ENGINES";
 
@@ -23,4 +29,12 @@ pub const PROGRESS: &str = "TRIFOLD_PROGRESS";
 pub const GLIBC: &str = "TRIFOLD_GLIBC";
 
 /// All of the above, but for [`GLIBC`], which engines do not depend on, for `rerun-if-env-changed`.
-pub const ALL: [&str; 5] = [CACHE, GGML, SKIP_ENGINES, LAUNCHER, PROGRESS];
+pub const ALL: [&str; 7] = [
+    CACHE,
+    GGML,
+    ALIGNED_TO,
+    ENGINES,
+    SKIP_ENGINES,
+    LAUNCHER,
+    PROGRESS,
+];

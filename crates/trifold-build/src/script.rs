@@ -88,6 +88,9 @@ fn build(engine: &str, builder: &Builder) -> Result<Vec<String>, BuildError> {
     }
     lines.push("rerun-if-changed=build.rs".into());
     lines.push("rerun-if-changed=shim".into());
+    if let Some(path) = std::env::var_os(env::ENGINES).filter(|path| !path.is_empty()) {
+        lines.push(format!("rerun-if-changed={}", path.display()));
+    }
 
     let skip = std::env::var_os(env::SKIP_ENGINES).is_some_and(|value| value == "1")
         || std::env::var_os("DOCS_RS").is_some();

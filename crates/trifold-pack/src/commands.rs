@@ -1,5 +1,6 @@
 //! The commands, one file each: arguments, and what is done with them.
 
+pub(crate) mod align;
 pub(crate) mod audit;
 pub(crate) mod coload;
 pub(crate) mod compare;

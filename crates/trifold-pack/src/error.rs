@@ -112,6 +112,10 @@ pub enum PackError {
         /// Where it was looked for.
         folder: PathBuf,
     },
+    Seal(#[from] trifold_build::BuildError),
+    /// Engines cannot be compared.
+    #[error(transparent)]
+    Align(#[from] crate::align::AlignError),
     /// Packages cannot be loaded together.
     #[error(transparent)]
     Coload(#[from] crate::coload::ColoadError),
@@ -141,6 +145,7 @@ impl PackError {
                 | Self::UnknownLayout { .. }
                 | Self::PythonOnly { .. }
                 | Self::NoWorkspace { .. }
+                | Self::Align(_)
                 | Self::Coload(_)
         )
     }
@@ -169,7 +174,9 @@ impl PackError {
             Self::Limit { .. } => {
                 "Real files stay far below this limit: see where the file comes from".into()
             }
-            Self::Config { .. } => "docs/audit.md lists what may stand in it".into(),
+            Self::Config { .. } => {
+                "docs/audit.md and docs/align.md list what may stand in such files".into()
+            }
             Self::UnknownRule { .. } => {
                 "Rules have names such as TP001 or exported-private; `trifold-pack audit --rules` lists them, \
                  and `errors`, `warnings` and `all` name many at once"
@@ -178,6 +185,7 @@ impl PackError {
             Self::NoPackage { .. } => {
                 "Give a path, or name the interpreter that has the package with --python".into()
             }
+            Self::Align(error) => return error.hint(),
             Self::Coload(error) => return error.hint(),
             Self::Build(error) => return error.hint(),
             Self::UnknownLayout { .. } => format!(

@@ -16,6 +16,7 @@
 //! and nothing is unpacked under a name that a file gives. 64-bit little-endian ELF files for x86-64 are
 //! audited; other native files are named and counted.
 
+pub mod align;
 mod audit;
 mod checks;
 pub mod coload;

@@ -17,6 +17,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Find out which engines can share one ggml, and so one backend plugin.
+    Align(commands::align::Args),
     /// Say what native files export, need, and carry, and what is wrong with that.
     Audit(commands::audit::Args),
     /// Load packages together in one process, in every order, and say what happens.
@@ -45,6 +47,7 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
+        Command::Align(args) => commands::align::run(args),
         Command::Audit(args) => commands::audit::run(args),
         Command::Coload(args) => commands::coload::run(args),
         Command::Compare(args) => commands::compare::run(args),

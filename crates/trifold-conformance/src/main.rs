@@ -1,0 +1,71 @@
+//! Runs an engine on fixed inputs and writes down every number that comes out, for `trifold-pack align`
+//! to compare: the same engine compiled against another ggml has to give the same numbers, or nearly so.
+//!
+//! Each engine gets two models: its demo model, and one with random weights of another quantisation,
+//! made anew each time from a fixed seed ([`models`]). One thread, no sampling, fixed seeds.
+
+mod answers;
+mod models;
+#[cfg(feature = "diffusion")]
+mod picture;
+#[cfg(feature = "whisper")]
+mod speech;
+#[cfg(feature = "llama")]
+mod text;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, ValueEnum};
+
+use crate::{answers::Answers, models::Files};
+
+/// Runs an engine on fixed inputs and writes down every number that comes out.
+#[derive(Parser)]
+#[command(name = "trifold-conformance", version)]
+struct Arguments {
+    /// The engine.
+    engine: Engine,
+
+    /// The folder of the demo models: `models` of the repository.
+    #[arg(long)]
+    models: PathBuf,
+
+    /// The file to write, as JSON.
+    #[arg(long, short)]
+    output: PathBuf,
+}
+
+/// The engines that this program was compiled with.
+#[derive(Clone, Copy, ValueEnum)]
+enum Engine {
+    /// stable-diffusion.cpp: pictures.
+    #[cfg(feature = "diffusion")]
+    Diffusion,
+    /// llama.cpp: log probabilities and text.
+    #[cfg(feature = "llama")]
+    Llama,
+    /// whisper.cpp: transcripts.
+    #[cfg(feature = "whisper")]
+    Whisper,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let files = Files::make(&arguments.models)?;
+    let answers = run(arguments.engine, &files)?;
+    let json = serde_json::to_vec(&answers).context("Could not write JSON")?;
+    fs_err::write(&arguments.output, json)?;
+    Ok(())
+}
+
+fn run(engine: Engine, files: &Files) -> Result<Answers> {
+    match engine {
+        #[cfg(feature = "diffusion")]
+        Engine::Diffusion => picture::answers(files),
+        #[cfg(feature = "llama")]
+        Engine::Llama => text::answers(files),
+        #[cfg(feature = "whisper")]
+        Engine::Whisper => speech::answers(files),
+    }
+}

@@ -1,0 +1,385 @@
+//! Finds out which engines can be compiled against one ggml, and so share one backend plugin.
+//!
+//! Each engine ships a ggml of its own, at a revision of its own: *pinned*. For each candidate, the ggml of one
+//! of the engines, all others are compiled against it: *aligned*. Three things decide, in this order:
+//!
+//! 1. **Fingerprints** ([`trifold_build::fingerprint`]) tell how far two ggmls are apart in memory. Where they
+//!    are equal nothing needs to be compiled; where they differ a plugin for one would destroy the other.
+//! 2. **Compiling** tells whether the engine's source still fits: errors, and calls that are deprecated
+//!    and so will be errors some day.
+//! 3. **Numbers** tell whether it still computes the same. The program of `crates/trifold-conformance` is built
+//!    both ways, and what both give for the same models and inputs is compared, within [`Tolerances`].
+//!
+//! ```no_run
+//! use trifold_pack::align::{Options, align};
+//!
+//! let report = align(&Options::default())?;
+//! for candidate in &report.candidates {
+//!     println!("ggml {}: {}", candidate.ggml_version, candidate.group.join(", "));
+//! }
+//! # Ok::<(), trifold_pack::PackError>(())
+//! ```
+
+mod compare;
+mod compile;
+mod error;
+mod program;
+mod render;
+mod report;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use trifold_build::{
+    Builder, Mode, cache::Cache, config::Config, fingerprint::Fingerprint, source, source::Tree,
+    toolchain::Toolchain,
+};
+
+use self::{
+    compare::Answers,
+    program::{Program, Workspace},
+};
+pub use self::{
+    error::AlignError,
+    render::{human, markdown, schema, to_json},
+    report::{
+        Attempt, Candidate, Case, Compiled, Diagnostic, Difference, Distance, Engine, Measure,
+        Report, Tolerances, Verdict,
+    },
+};
+use crate::PackError;
+
+/// Of the JSON form.
+const SCHEMA_VERSION: u32 = 1;
+
+/// What to align, and how.
+#[derive(Debug)]
+pub struct Options {
+    /// The engines to look at; all of `engines.toml` if empty.
+    pub engines: Vec<String>,
+    /// The engines whose ggml is tried; the newest of the family, as `engines.toml` says it, if empty.
+    pub candidates: Vec<String>,
+    /// A file in the form of `engines.toml` with other revisions.
+    pub revisions: Option<PathBuf>,
+    /// The folder of trifold's source, which has the program that runs the engines.
+    pub workspace: PathBuf,
+    /// How large differences may be.
+    pub tolerances: Tolerances,
+    /// How long an engine may run.
+    pub time_limit: Duration,
+    /// Is told what comes next: some of it takes minutes.
+    pub progress: fn(&str),
+}
+
+impl Default for Options {
+    /// All engines, the newest ggml, the source that this crate was compiled from.
+    fn default() -> Self {
+        Self {
+            engines: Vec::new(),
+            candidates: Vec::new(),
+            revisions: None,
+            workspace: Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."),
+            tolerances: Tolerances::default(),
+            time_limit: Duration::from_secs(600),
+            progress: |_| {},
+        }
+    }
+}
+
+/// Compares, compiles and runs the engines.
+///
+/// An engine that does not compile, does not run, or gives other numbers is no error but a row of the
+/// report. Compiled objects and results of checks are kept in the build cache.
+///
+/// # Errors
+/// [`PackError::Align`] if there is nothing to compare with: a source is missing, or an engine does not run
+/// with its own ggml.
+pub fn align(options: &Options) -> Result<Report, PackError> {
+    Ok(Aligner::new(options)?.report()?)
+}
+
+/// An engine's source, and what its own ggml looks like.
+struct Revision {
+    name: String,
+    tree: Tree,
+    fingerprint: Fingerprint,
+}
+
+struct Aligner<'a> {
+    options: &'a Options,
+    config: Config,
+    cache: Cache,
+    toolchain: Toolchain,
+    workspace: Workspace,
+    revisions: Vec<Revision>,
+    /// Names of those whose ggml is tried.
+    candidates: Vec<String>,
+}
+
+impl<'a> Aligner<'a> {
+    fn new(options: &'a Options) -> Result<Self, AlignError> {
+        let workspace = Workspace::at(&options.workspace, options.revisions.as_deref())?;
+        let mut config = match &options.revisions {
+            Some(path) => Config::read(path)?,
+            None => Config::load()?,
+        };
+        // The revisions of Cargo packages are those of the workspace's Cargo.lock.
+        config.package = workspace.root.join("crates/trifold-build");
+        let names = |chosen: &[String], default: Vec<String>| {
+            if chosen.is_empty() {
+                default
+            } else {
+                let mut names = chosen.to_vec();
+                names.dedup();
+                names
+            }
+        };
+        let all = config.engine.keys().cloned().collect();
+        let engines = names(&options.engines, all);
+        let newest = vec![config.common.aligned_to.clone()];
+        let candidates = names(&options.candidates, newest);
+        let cache = Cache::open()?;
+        let toolchain = Toolchain::find()?;
+        let mut revisions = Vec::new();
+        for name in engines {
+            revisions.push(revision(&config, &cache, &toolchain, &name)?);
+        }
+        Ok(Self {
+            options,
+            config,
+            cache,
+            toolchain,
+            workspace,
+            revisions,
+            candidates,
+        })
+    }
+
+    fn report(&self) -> Result<Report, AlignError> {
+        let pinned = self.pinned_answers()?;
+        let candidates = self
+            .candidates
+            .iter()
+            .map(|name| self.candidate(name, &pinned))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Report {
+            schema: SCHEMA_VERSION,
+            engines: self
+                .revisions
+                .iter()
+                .map(|revision| self.engine(revision))
+                .collect::<Result<_, _>>()?,
+            distances: self.distances(),
+            tolerances: self.options.tolerances,
+            candidates,
+        })
+    }
+
+    fn engine(&self, revision: &Revision) -> Result<Engine, AlignError> {
+        let described = self.config.engine(&revision.name)?;
+        Ok(Engine {
+            name: revision.name.clone(),
+            title: described.title.clone(),
+            version: revision.tree.version.clone(),
+            ggml_version: revision.tree.ggml_version.clone(),
+            ggml_commit: revision.fingerprint.commit.clone(),
+            pinned: described.pinned,
+        })
+    }
+
+    /// How far the engines' own ggmls are apart, each pair.
+    fn distances(&self) -> Vec<Distance> {
+        let mut found = Vec::new();
+        for (index, one) in self.revisions.iter().enumerate() {
+            for other in &self.revisions[index + 1..] {
+                found.push(Distance {
+                    engines: [one.name.clone(), other.name.clone()],
+                    differences: differences(&one.fingerprint, &other.fingerprint),
+                });
+            }
+        }
+        found
+    }
+
+    /// What each engine gives with its own ggml.
+    fn pinned_answers(&self) -> Result<Vec<Answers>, AlignError> {
+        (self.options.progress)("building the engines, each with its own ggml");
+        let names: Vec<&str> = self.revisions.iter().map(|r| r.name.as_str()).collect();
+        let program = self.workspace.pinned(&names)?;
+        names
+            .iter()
+            .map(|name| {
+                self.run(&program, name).map_err(|what| AlignError::Pinned {
+                    engine: (*name).to_owned(),
+                    what,
+                })
+            })
+            .collect()
+    }
+
+    fn candidate(&self, name: &str, pinned: &[Answers]) -> Result<Candidate, AlignError> {
+        let ggml = revision(&self.config, &self.cache, &self.toolchain, name)?;
+        let mut attempts = Vec::new();
+        let mut runnable = Vec::new();
+        for revision in &self.revisions {
+            let attempt = self.compile(revision, &ggml)?;
+            if attempt.verdict != Verdict::Pinned && attempt.problem.is_none() {
+                runnable.push(revision.name.as_str());
+            }
+            attempts.push(attempt);
+        }
+        let version = &ggml.tree.ggml_version;
+        if !runnable.is_empty() {
+            (self.options.progress)(&format!("building the engines against ggml {version}"));
+            let default = name == self.config.common.aligned_to;
+            let program = self.workspace.aligned(&runnable, name, default);
+            for (attempt, pinned) in attempts.iter_mut().zip(pinned) {
+                if runnable.contains(&attempt.engine.as_str()) {
+                    self.measure(attempt, program.as_ref(), pinned, version);
+                }
+            }
+        }
+        Ok(Candidate {
+            engine: name.into(),
+            ggml_version: version.clone(),
+            group: attempts
+                .iter()
+                .filter(|attempt| attempt.verdict.may_share())
+                .map(|attempt| attempt.engine.clone())
+                .collect(),
+            attempts,
+        })
+    }
+
+    /// Compiles and seals one engine against a candidate; what it computes comes later.
+    fn compile(&self, revision: &Revision, ggml: &Revision) -> Result<Attempt, AlignError> {
+        let name = &revision.name;
+        let described = self.config.engine(name)?;
+        let mut attempt = Attempt {
+            engine: name.clone(),
+            own: *name == ggml.name,
+            differences: differences(&ggml.fingerprint, &revision.fingerprint),
+            compiled: None,
+            problem: None,
+            cases: Vec::new(),
+            verdict: Verdict::DoesNotCompile,
+        };
+        if described.pinned && !attempt.own {
+            attempt.verdict = Verdict::Pinned;
+            return Ok(attempt);
+        }
+        let version = &ggml.tree.ggml_version;
+        (self.options.progress)(&format!("compiling {name} against ggml {version}"));
+        let checked = compile::Check {
+            config: &self.config,
+            cache: &self.cache,
+            toolchain: &self.toolchain,
+            shims: &self.workspace.root,
+        }
+        .run(&revision.tree, &ggml.tree)?;
+        attempt.problem = match &checked.errors[..] {
+            // What an engine defines for itself may change how it sees ggml's structs.
+            [] => self.seal(name, &ggml.name).err().or_else(|| {
+                let defines = [&self.config.common.defines[..], &described.defines].concat();
+                let seen = Fingerprint::of_tree(&self.toolchain, &ggml.tree, &defines);
+                match seen.map(|seen| ggml.fingerprint.differences(&seen)) {
+                    Ok(found) => found.first().map(|difference| {
+                        format!("Its own definitions change the ggml that it sees: {difference}")
+                    }),
+                    Err(error) => Some(error.to_string()),
+                }
+            }),
+            errors => Some(format!(
+                "{} errors, the first: {}",
+                errors.len(),
+                errors[0].message
+            )),
+        };
+        attempt.compiled = Some(checked);
+        Ok(attempt)
+    }
+
+    fn seal(&self, name: &str, aligned_to: &str) -> Result<(), String> {
+        let mut config = self.config.clone();
+        config.common.aligned_to = aligned_to.into();
+        let builder = Builder {
+            config,
+            cache: self.cache.clone(),
+            mode: Mode::Aligned,
+        };
+        builder
+            .build(name)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Runs one engine and compares what it gives.
+    fn measure(
+        &self,
+        attempt: &mut Attempt,
+        program: Result<&Program, &AlignError>,
+        pinned: &Answers,
+        version: &str,
+    ) {
+        let answers = program
+            .map_err(ToString::to_string)
+            .and_then(|program| self.run(program, &attempt.engine))
+            .and_then(|answers| {
+                if answers.ggml_version == version {
+                    Ok(answers)
+                } else {
+                    let found = &answers.ggml_version;
+                    Err(format!(
+                        "Expected it to run with ggml {version}, found {found}"
+                    ))
+                }
+            })
+            .and_then(|answers| compare::cases(pinned, &answers, &self.options.tolerances));
+        match answers {
+            Ok(cases) => {
+                attempt.verdict = Verdict::of(&cases);
+                attempt.cases = cases;
+            }
+            Err(what) => {
+                attempt.verdict = Verdict::DoesNotRun;
+                attempt.problem = Some(what);
+            }
+        }
+    }
+
+    fn run(&self, program: &Program, engine: &str) -> Result<Answers, String> {
+        (self.options.progress)(&format!("running {engine} ({})", program.kind));
+        program.run(
+            engine,
+            &self.workspace.root.join("models"),
+            self.options.time_limit,
+        )
+    }
+}
+
+fn revision(
+    config: &Config,
+    cache: &Cache,
+    toolchain: &Toolchain,
+    name: &str,
+) -> Result<Revision, AlignError> {
+    let tree = source::locate(config, cache, name)?;
+    Ok(Revision {
+        name: name.into(),
+        fingerprint: Fingerprint::of_tree(toolchain, &tree, &config.common.defines)?,
+        tree,
+    })
+}
+
+fn differences(one: &Fingerprint, other: &Fingerprint) -> Vec<Difference> {
+    one.differences(other)
+        .into_iter()
+        .map(|difference| Difference {
+            field: difference.field,
+            expected: difference.expected,
+            found: difference.found,
+        })
+        .collect()
+}

@@ -1,0 +1,246 @@
+//! Whether an engine's source fits a ggml: the compiler's opinion, file by file.
+//!
+//! The build compiles with warnings off, and stops at the first file that fails. Here all files are
+//! only checked, not translated, which takes a fraction of the time; what was said of a file stays in the cache.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use trifold_build::{
+    BuildError,
+    cache::{Cache, Key, write_atomically},
+    config::Config,
+    source::Tree,
+    toolchain::Toolchain,
+    units::{self, Job},
+};
+
+use super::{AlignError, Compiled, Diagnostic};
+
+/// Part of the key of what is kept.
+const RECIPE: &str = "1";
+
+const DEPRECATED: &str = "[-Wdeprecated-declarations]";
+
+pub(super) struct Check<'a> {
+    pub(super) config: &'a Config,
+    pub(super) cache: &'a Cache,
+    pub(super) toolchain: &'a Toolchain,
+    /// The folder of trifold's source.
+    pub(super) shims: &'a Path,
+}
+
+impl Check<'_> {
+    /// Checks the engine's own files and our shim, but not ggml itself.
+    pub(super) fn run(&self, tree: &Tree, ggml: &Tree) -> Result<Compiled, AlignError> {
+        let name = &tree.engine;
+        let shim = self.shims.join(format!("crates/trifold-{name}-sys/shim"));
+        let jobs = units::jobs(self.config, self.cache, name, tree, ggml, &shim)?;
+        let jobs: Vec<Job> = jobs
+            .rest
+            .into_iter()
+            .filter(|job| !job.file.starts_with(&ggml.ggml))
+            .collect();
+        let words = self.words(&jobs)?;
+        let mut errors = BTreeSet::new();
+        let mut deprecations = BTreeSet::new();
+        let roots = [(&tree.root, &tree.engine), (&ggml.root, &ggml.engine)];
+        for line in words.iter().flat_map(|words| words.lines()) {
+            match Said::parse(line, &roots) {
+                Some(Said::Error(diagnostic)) => drop(errors.insert(diagnostic)),
+                Some(Said::Deprecated(diagnostic)) => drop(deprecations.insert(diagnostic)),
+                None => {}
+            }
+        }
+        Ok(Compiled {
+            files: jobs.len(),
+            errors: errors.into_iter().collect(),
+            deprecations: deprecations.into_iter().collect(),
+        })
+    }
+
+    /// What the compiler says of each file.
+    fn words(&self, jobs: &[Job]) -> Result<Vec<String>, AlignError> {
+        let next = AtomicUsize::new(0);
+        let found = Mutex::new(vec![String::new(); jobs.len()]);
+        let failed = Mutex::new(None);
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(|| {
+                    while let Some((at, job)) = {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        jobs.get(at).map(|job| (at, job))
+                    } {
+                        match self.words_of(job, workers) {
+                            Ok(words) => {
+                                found.lock().unwrap_or_else(PoisonError::into_inner)[at] = words;
+                            }
+                            Err(error) => {
+                                *failed.lock().unwrap_or_else(PoisonError::into_inner) =
+                                    Some(error);
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    fn words_of(&self, job: &Job, workers: usize) -> Result<String, AlignError> {
+        let mut key = Key::new("diagnostics");
+        key.text(RECIPE)
+            .text(&job.object_key(&self.toolchain.id, self.toolchain.flags(job.cpp)));
+        let path = self
+            .cache
+            .folder("diagnostics")?
+            .join(format!("{}.txt", key.finish()));
+        if let Ok(words) = fs_err::read_to_string(&path) {
+            return Ok(words);
+        }
+        // Shared with whoever compiles at the same time.
+        let _slot = self.cache.slot(workers)?;
+        let mut command: Command = self.toolchain.compile(job.cpp);
+        command
+            .args(job.flags.iter().filter(|flag| *flag != "-w"))
+            .args(["-fsyntax-only", "-Wdeprecated-declarations"])
+            .arg(&job.file)
+            // Messages in English, with plain quotes.
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null());
+        let output = command.output().map_err(|source| AlignError::Io {
+            what: "Could not run",
+            path: PathBuf::from(command.get_program()),
+            source,
+        })?;
+        let mut words = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !output.status.success() && !words.contains("error: ") {
+            // Killed, for example.
+            return Err(BuildError::Command {
+                what: format!("Could not check {}", job.label),
+                command: format!("{command:?}"),
+                output: format!("{words}{}", output.status),
+            }
+            .into());
+        }
+        // Other warnings are upstream's to read, and some engines have thousands of them.
+        words = words
+            .lines()
+            .filter(|line| line.contains("error: ") || line.contains(DEPRECATED))
+            .fold(String::new(), |text, line| text + line + "\n");
+        write_atomically(&path, words.as_bytes())?;
+        Ok(words)
+    }
+}
+
+/// A line of the compiler's that matters.
+#[derive(Debug, PartialEq)]
+enum Said {
+    Error(Diagnostic),
+    Deprecated(Diagnostic),
+}
+
+impl Said {
+    /// `/place/file.cpp:12:3: warning: 'ggml_old' is deprecated [-Wdeprecated-declarations]`
+    fn parse(line: &str, roots: &[(&PathBuf, &String)]) -> Option<Self> {
+        let (place, message, error) = match (
+            line.split_once(": fatal error: "),
+            line.split_once(": error: "),
+        ) {
+            (Some((place, message)), _) | (None, Some((place, message))) => (place, message, true),
+            (None, None) => {
+                let (place, message) = line.split_once(": warning: ")?;
+                (place, message.strip_suffix(DEPRECATED)?.trim_end(), false)
+            }
+        };
+        // Without the column, which says nothing more; and below the engine's name, wherever it lies.
+        let mut parts = place.rsplitn(2, ':');
+        let place = match (parts.next(), parts.next()) {
+            (Some(last), Some(before)) if last.bytes().all(|c| c.is_ascii_digit()) => before,
+            _ => place,
+        };
+        let place = roots
+            .iter()
+            .find_map(|(root, name)| {
+                let below = place.strip_prefix(root.to_str()?)?;
+                Some(format!("{name}{below}"))
+            })
+            .unwrap_or_else(|| {
+                // Of ours.
+                place
+                    .rsplit_once('/')
+                    .map_or(place, |(_, file)| file)
+                    .into()
+            });
+        let diagnostic = Diagnostic {
+            place,
+            message: message.into(),
+        };
+        if error {
+            return Some(Self::Error(diagnostic));
+        }
+        // What else is deprecated has nothing to do with the candidate.
+        (message.contains("ggml_") || message.contains("gguf_"))
+            .then_some(Self::Deprecated(diagnostic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_compiler() {
+        let root = PathBuf::from("/sources/whisper.cpp");
+        let name = "whisper".to_owned();
+        let parse = |line| Said::parse(line, &[(&root, &name)]);
+        let diagnostic = |place: &str, message: &str| Diagnostic {
+            place: place.into(),
+            message: message.into(),
+        };
+        assert_eq!(
+            parse("/sources/whisper.cpp/src/a.cpp:12:34: error: 'ggml_x' was not declared"),
+            Some(Said::Error(diagnostic(
+                "whisper/src/a.cpp:12",
+                "'ggml_x' was not declared"
+            )))
+        );
+        assert_eq!(
+            parse("/cache/shim/b.cpp:1:10: fatal error: no.h: No such file or directory"),
+            Some(Said::Error(diagnostic(
+                "b.cpp:1",
+                "no.h: No such file or directory"
+            )))
+        );
+        assert_eq!(
+            parse(
+                "/sources/whisper.cpp/src/a.cpp:5:6: warning: 'void ggml_old()' is deprecated: use \
+                 ggml_new() [-Wdeprecated-declarations]"
+            ),
+            Some(Said::Deprecated(diagnostic(
+                "whisper/src/a.cpp:5",
+                "'void ggml_old()' is deprecated: use ggml_new()"
+            )))
+        );
+        for line in [
+            "/a.cpp:5:6: warning: 'codecvt' is deprecated [-Wdeprecated-declarations]",
+            "/a.cpp:5:6: warning: unused variable 'ggml_x' [-Wunused-variable]",
+            "/a.cpp:5:6: note: declared here",
+            "",
+        ] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Why engines could not be compared. What a candidate does to them is no error but the result.
+
+use std::path::PathBuf;
+
+use trifold_build::BuildError;
+
+/// Why engines could not be compared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AlignError {
+    /// A source is missing, or a tool.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The folder has no source of trifold.
+    #[error("Expected trifold's source at: {} (found no {missing})", path.display())]
+    NoWorkspace {
+        /// The folder.
+        path: PathBuf,
+        /// What a source has.
+        missing: &'static str,
+    },
+    /// An engine does not work even with its own ggml.
+    #[error("Could not run {engine} with its own ggml: {what}")]
+    Pinned {
+        /// The engine.
+        engine: String,
+        /// What happened.
+        what: String,
+    },
+    /// The program that runs the engines does not build.
+    #[error("Could not build the program that runs the engines ({kind}): {output}")]
+    Program {
+        /// Which of them.
+        kind: String,
+        /// Cargo's last words.
+        output: String,
+    },
+    /// A file could not be read or written.
+    #[error("{what}: {}", path.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl AlignError {
+    /// One sentence on what to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Build(error) => error.hint(),
+            Self::NoWorkspace { .. } => Some(
+                "Name the folder of a checkout with --workspace: the engines are built from it"
+                    .into(),
+            ),
+            Self::Pinned { .. } => Some(
+                "Without its own answers there is nothing to compare with: see that its tests pass"
+                    .into(),
+            ),
+            Self::Program { .. } => {
+                Some("Build crates/trifold-conformance by hand to see more".into())
+            }
+            Self::Io { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The program that runs the engines, built by Cargo with one ggml or another.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use trifold_build::env;
+
+use super::{AlignError, compare::Answers};
+
+const PACKAGE: &str = "trifold-conformance";
+
+/// Between two looks at a process.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Of what a program or Cargo said, the last bytes.
+const WORDS: usize = 2000;
+
+/// The source that the program is built from.
+pub(super) struct Workspace {
+    pub(super) root: PathBuf,
+    revisions: Option<PathBuf>,
+}
+
+/// A built program.
+pub(super) struct Program {
+    path: PathBuf,
+    /// What it was built with, for people.
+    pub(super) kind: String,
+}
+
+impl Workspace {
+    pub(super) fn at(folder: &Path, revisions: Option<&Path>) -> Result<Self, AlignError> {
+        let absolute = |path: &Path| {
+            fs_err::canonicalize(path).map_err(|source| AlignError::Io {
+                what: "Could not find",
+                path: path.into(),
+                source,
+            })
+        };
+        let root = absolute(folder)?;
+        let missing = "crates/trifold-conformance/Cargo.toml";
+        if !root.join(missing).is_file() {
+            return Err(AlignError::NoWorkspace {
+                path: root,
+                missing,
+            });
+        }
+        let revisions = revisions.map(absolute).transpose()?;
+        Ok(Self { root, revisions })
+    }
+
+    /// With these engines, each with its own ggml.
+    pub(super) fn pinned(&self, engines: &[&str]) -> Result<Program, AlignError> {
+        let target = self.root.join("target/pinned");
+        self.build(engines, "pinned", None, Some(&target))
+    }
+
+    /// With these engines, all with the ggml of one; `default` if that is the one of `engines.toml`.
+    pub(super) fn aligned(
+        &self,
+        engines: &[&str],
+        candidate: &str,
+        default: bool,
+    ) -> Result<Program, AlignError> {
+        let target = if default {
+            // Where everything else is built, too.
+            std::env::var_os("CARGO_TARGET_DIR")
+                .is_none_or(|folder| folder.is_empty())
+                .then(|| self.root.join("target"))
+        } else {
+            Some(self.root.join(format!("target/align-{candidate}")))
+        };
+        let kind = format!("aligned to {candidate}");
+        self.build(engines, &kind, Some(candidate), target.as_deref())
+    }
+
+    fn build(
+        &self,
+        engines: &[&str],
+        kind: &str,
+        aligned_to: Option<&str>,
+        target: Option<&Path>,
+    ) -> Result<Program, AlignError> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command
+            .current_dir(&self.root)
+            .args([
+                "build",
+                "--locked",
+                "--message-format",
+                "json",
+                "-p",
+                PACKAGE,
+            ])
+            .args(["--no-default-features", "--features", &engines.join(",")])
+            .env_remove(env::SKIP_ENGINES)
+            .env_remove(env::ALIGNED_TO)
+            .env_remove(env::ENGINES)
+            .stdin(Stdio::null());
+        // Cargo's own variables, where this runs under `cargo test` or `cargo run`, would build it anew.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| of_cargo_run(name)) {
+            command.env_remove(name);
+        }
+        match aligned_to {
+            Some(_) => command.env(env::GGML, "aligned"),
+            None => command.env(env::GGML, "pinned"),
+        };
+        if let Some(target) = target {
+            command.env("CARGO_TARGET_DIR", target);
+        }
+        if let Some(revisions) = &self.revisions {
+            command.env(env::ENGINES, revisions);
+        }
+        if let Some(candidate) = aligned_to {
+            command.env(env::ALIGNED_TO, candidate);
+        }
+        let failed = |output: String| AlignError::Program {
+            kind: kind.into(),
+            output,
+        };
+        let output = command
+            .output()
+            .map_err(|error| failed(format!("cargo could not be started: {error}")))?;
+        if !output.status.success() {
+            return Err(failed(last_words(&output.stderr)));
+        }
+        let path = executable(&output.stdout)
+            .ok_or_else(|| failed("cargo named no program that it built".into()))?;
+        Ok(Program {
+            path,
+            kind: kind.into(),
+        })
+    }
+}
+
+/// Whether Cargo sets a variable for what it runs.
+fn of_cargo_run(name: &OsString) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("CARGO_PKG_")
+        || name.starts_with("CARGO_MANIFEST_")
+        || matches!(
+            &*name,
+            "CARGO_CRATE_NAME" | "CARGO_BIN_NAME" | "CARGO_PRIMARY_PACKAGE"
+        )
+}
+
+/// The program, from Cargo's messages, one line of JSON each.
+fn executable(messages: &[u8]) -> Option<PathBuf> {
+    messages
+        .split(|byte| *byte == b'\n')
+        .rev()
+        .find_map(|line| {
+            let message: serde_json::Value = serde_json::from_slice(line).ok()?;
+            let name = message.get("target")?.get("name")?.as_str()?;
+            let path = message.get("executable")?.as_str()?;
+            (name == PACKAGE).then(|| path.into())
+        })
+}
+
+impl Program {
+    /// Runs one engine. Whatever goes wrong is told in words: it is a result.
+    pub(super) fn run(
+        &self,
+        engine: &str,
+        models: &Path,
+        time_limit: Duration,
+    ) -> Result<Answers, String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let answers = folder.path().join("answers.json");
+        let words = folder.path().join("words.txt");
+        let stderr = File::create(&words).map_err(|error| error.to_string())?;
+        let mut child = Command::new(&self.path)
+            .arg(engine)
+            .arg("--models")
+            .arg(models)
+            .arg("--output")
+            .arg(&answers)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .map_err(|error| format!("The program could not be started: {error}"))?;
+        let started = Instant::now();
+        let status = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) if started.elapsed() < time_limit => thread::sleep(POLL),
+                Ok(None) => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return Err(format!("It did not end in {} s", time_limit.as_secs()));
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        };
+        if !status.success() {
+            let words = fs_err::read(&words).unwrap_or_default();
+            return Err(format!("{status}: {}", last_words(&words)));
+        }
+        let json = fs_err::read(&answers).map_err(|error| error.to_string())?;
+        serde_json::from_slice(&json).map_err(|error| format!("Unexpected answers: {error}"))
+    }
+}
+
+fn last_words(bytes: &[u8]) -> String {
+    let words = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(WORDS)..]);
+    words.trim().to_owned()
+}

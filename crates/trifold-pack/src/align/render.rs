@@ -1,0 +1,383 @@
+//! The report for people and for programs.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{Attempt, Candidate, Case, Difference, Measure, Report, Verdict};
+use crate::text::{clean, plural, thousands};
+
+/// Of each list, for people; programs get all.
+const SHOWN: usize = 8;
+
+/// The schema of [`to_json`].
+pub fn schema() -> String {
+    pretty(schemars::schema_for!(Report).as_value())
+}
+
+/// Writes the report for programs.
+pub fn to_json(report: &Report) -> String {
+    pretty(report)
+}
+
+fn pretty(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("its maps have text as keys");
+    text.push('\n');
+    text
+}
+
+/// Writes the report for people.
+pub fn human(report: &Report) -> String {
+    let mut text = String::new();
+    for engine in &report.engines {
+        let _ = writeln!(
+            text,
+            "{} {} ships ggml {} ({}){}",
+            engine.title,
+            engine.version,
+            engine.ggml_version,
+            engine.ggml_commit,
+            if engine.pinned { ", and needs it" } else { "" }
+        );
+    }
+    text += "\nDifferences in memory\n";
+    for distance in &report.distances {
+        let [one, other] = &distance.engines;
+        let _ = writeln!(
+            text,
+            "  {one} and {other}: {}",
+            summary(&distance.differences)
+        );
+    }
+    for candidate in &report.candidates {
+        let _ = writeln!(
+            text,
+            "\nAgainst the ggml of {}, {}",
+            candidate.engine, candidate.ggml_version
+        );
+        let rows: Vec<[String; 6]> = std::iter::once(HEAD.map(str::to_owned))
+            .chain(candidate.attempts.iter().map(row))
+            .collect();
+        text += &table(&rows);
+        text += &details(candidate, "  ", "");
+        let _ = writeln!(text, "  {}", conclusion(candidate));
+    }
+    text
+}
+
+/// Writes the report as a page of documentation, without a title.
+pub fn markdown(report: &Report) -> String {
+    let mut text =
+        String::from("| engine | version | its own ggml | commit |\n|---|---|---|---|\n");
+    for engine in &report.engines {
+        let _ = writeln!(
+            text,
+            "| {} ({}) | {} | {} | {} |",
+            engine.name, engine.title, engine.version, engine.ggml_version, engine.ggml_commit
+        );
+    }
+    text += "\n### How far the three are apart in memory\n\n";
+    for distance in &report.distances {
+        let [one, other] = &distance.engines;
+        let _ = writeln!(
+            text,
+            "**{one} and {other}**: {}. Among them:\n",
+            summary(&distance.differences)
+        );
+        for difference in telling(&distance.differences) {
+            let _ = writeln!(
+                text,
+                "- `{}`: `{}` and `{}`",
+                difference.field, difference.expected, difference.found
+            );
+        }
+        text.push('\n');
+    }
+    for candidate in &report.candidates {
+        let _ = writeln!(
+            text,
+            "### Against the ggml of {}, {}\n",
+            candidate.engine, candidate.ggml_version
+        );
+        let _ = writeln!(
+            text,
+            "| {} |\n|{}",
+            HEAD.join(" | "),
+            "---|".repeat(HEAD.len())
+        );
+        for attempt in &candidate.attempts {
+            let _ = writeln!(text, "| {} |", row(attempt).join(" | ").replace('\n', " "));
+        }
+        text.push('\n');
+        let details = details(candidate, "- ", "`");
+        if !details.is_empty() {
+            text += &details;
+            text.push('\n');
+        }
+        text += "| engine | model | input | differences | within |\n|---|---|---|---|---|\n";
+        for attempt in &candidate.attempts {
+            for case in &attempt.cases {
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {} | {} | {} |",
+                    attempt.engine,
+                    case.model,
+                    clean(&case.input).replace('|', "\\|"),
+                    measure(&case.measure),
+                    if case.within { "yes" } else { "**no**" }
+                );
+            }
+        }
+        let _ = writeln!(text, "\n**{}**\n", conclusion(candidate));
+    }
+    let limits = &report.tolerances;
+    let _ = writeln!(
+        text,
+        "Tolerances: logits differ by at most {} and {} in the mean, probabilities of transcribed tokens by \
+         at most {}, pictures have a PSNR of at least {} dB{}.",
+        limits.logits_max,
+        limits.logits_mean,
+        limits.probability_max,
+        limits.psnr_min,
+        if limits.same_text {
+            "; trained models write the same text"
+        } else {
+            ""
+        }
+    );
+    text
+}
+
+const HEAD: [&str; 6] = [
+    "engine",
+    "fingerprint of its own ggml",
+    "compiles",
+    "deprecated calls",
+    "differences",
+    "verdict",
+];
+
+fn row(attempt: &Attempt) -> [String; 6] {
+    let fingerprint = if attempt.differences.is_empty() {
+        "equal".to_owned()
+    } else {
+        plural(attempt.differences.len(), "difference", "differences")
+    };
+    let (compiles, deprecated) = match &attempt.compiled {
+        None => ("not tried".to_owned(), String::new()),
+        Some(compiled) => (
+            match compiled.errors.len() {
+                0 => plural(compiled.files, "file", "files"),
+                count => format!("no: {}", plural(count, "error", "errors")),
+            },
+            compiled.deprecations.len().to_string(),
+        ),
+    };
+    [
+        attempt.engine.clone(),
+        fingerprint,
+        compiles,
+        deprecated,
+        worst(&attempt.cases),
+        verdict(attempt.verdict).into(),
+    ]
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Equal => "the same numbers",
+        Verdict::Within => "within the tolerances",
+        Verdict::Beyond => "other numbers",
+        Verdict::DoesNotCompile => "does not compile",
+        Verdict::DoesNotRun => "does not run",
+        Verdict::Pinned => "needs its own",
+    }
+}
+
+/// The largest differences, of trained and of random models.
+fn worst(cases: &[Case]) -> String {
+    let mut parts = Vec::new();
+    for (random, word) in [(false, "trained"), (true, "random")] {
+        let measures: Vec<&Measure> = cases
+            .iter()
+            .filter(|case| case.random == random)
+            .map(|case| &case.measure)
+            .collect();
+        let worst = measures
+            .iter()
+            .max_by(|one, other| size(one).total_cmp(&size(other)));
+        let Some(worst) = worst else { continue };
+        let text = if measures.iter().all(|measure| measure.is_equal()) {
+            "none".into()
+        } else {
+            measure(worst)
+        };
+        parts.push(format!("{word}: {text}"));
+    }
+    parts.join("; ")
+}
+
+/// For sorting measures of the same kind.
+fn size(measure: &Measure) -> f64 {
+    match measure {
+        Measure::Text { max, .. } => *max,
+        Measure::Transcript {
+            max,
+            expected,
+            found,
+            ..
+        } => max + f64::from(u8::from(expected != found)),
+        Measure::Picture { psnr, .. } => psnr.map_or(f64::NEG_INFINITY, |psnr| -psnr),
+    }
+}
+
+fn measure(measure: &Measure) -> String {
+    if measure.is_equal() {
+        return "none".into();
+    }
+    match measure {
+        Measure::Text {
+            positions,
+            max,
+            mean,
+            tokens,
+            equal_tokens,
+        } => format!(
+            "logits max {max:.2e}, mean {mean:.2e} at {positions} positions, {equal_tokens} of {tokens} \
+             tokens equal"
+        ),
+        Measure::Transcript {
+            tokens,
+            equal_tokens,
+            max,
+            mean,
+            expected,
+            found,
+        } => {
+            let text = if expected == found {
+                "same text".to_owned()
+            } else {
+                format!(
+                    "other text after {equal_tokens} of {tokens} tokens: \"{}\", not \"{}\"",
+                    clean(found),
+                    clean(expected)
+                )
+            };
+            format!("{text}, probabilities max {max:.2e}, mean {mean:.2e}")
+        }
+        Measure::Picture { psnr, max } => format!(
+            "PSNR {:.1} dB, largest {max} of 255",
+            psnr.unwrap_or(f64::INFINITY)
+        ),
+    }
+}
+
+/// Errors, deprecations and problems, with their places.
+fn details(candidate: &Candidate, bullet: &str, quote: &str) -> String {
+    let mut text = String::new();
+    for attempt in &candidate.attempts {
+        let name = &attempt.engine;
+        if let Some(problem) = &attempt.problem {
+            let problem = problem.lines().next().unwrap_or_default();
+            let _ = writeln!(text, "{bullet}{name}: {}", clean(problem));
+        }
+        let Some(compiled) = &attempt.compiled else {
+            continue;
+        };
+        for (word, found) in [
+            ("error", &compiled.errors),
+            ("deprecated", &compiled.deprecations),
+        ] {
+            for diagnostic in found.iter().take(SHOWN) {
+                let (place, message) = (clean(&diagnostic.place), clean(&diagnostic.message));
+                let _ = writeln!(text, "{bullet}{word}: {quote}{place}{quote}: {message}");
+            }
+            if found.len() > SHOWN {
+                let _ = writeln!(text, "{bullet}and {} more", found.len() - SHOWN);
+            }
+        }
+    }
+    text
+}
+
+fn conclusion(candidate: &Candidate) -> String {
+    let alone: Vec<&str> = candidate
+        .attempts
+        .iter()
+        .filter(|attempt| !attempt.verdict.may_share())
+        .map(|attempt| attempt.engine.as_str())
+        .collect();
+    let version = &candidate.ggml_version;
+    let group = match &candidate.group[..] {
+        [] => format!("Nobody may share a backend for ggml {version}"),
+        [one] => format!("Only {one} may use a backend for ggml {version}"),
+        several => format!(
+            "May share a backend for ggml {version}: {}",
+            several.join(", ")
+        ),
+    };
+    match &alone[..] {
+        [] => group,
+        alone => format!("{group}; with their own: {}", alone.join(", ")),
+    }
+}
+
+/// `123 differences: 80 enumerators, 40 fields of structs, …`
+fn summary(differences: &[Difference]) -> String {
+    if differences.is_empty() {
+        return "none".into();
+    }
+    let count = |prefix: &str| {
+        let found = differences
+            .iter()
+            .filter(|found| found.field.starts_with(prefix));
+        found.count()
+    };
+    let (enums, structs, functions) = (count("enum "), count("struct "), count("function "));
+    let others = differences.len() - enums - structs - functions;
+    format!(
+        "{} ({} of enumerators, {} of structs, {} of functions, {} of versions and definitions)",
+        plural(differences.len(), "difference", "differences"),
+        thousands(enums as u64),
+        thousands(structs as u64),
+        thousands(functions as u64),
+        thousands(others as u64),
+    )
+}
+
+/// Of each kind the first few: versions and definitions, structs' sizes, enumerators.
+fn telling(differences: &[Difference]) -> impl Iterator<Item = &Difference> {
+    let of = |wanted: fn(&str) -> bool, count: usize| {
+        differences
+            .iter()
+            .filter(move |found| wanted(&found.field))
+            .take(count)
+    };
+    of(
+        |field| !field.contains(' ') || field.starts_with("ggml "),
+        SHOWN,
+    )
+    .chain(of(|field| field.ends_with(": size"), SHOWN / 2))
+    .chain(of(|field| field.starts_with("enum ggml_op:"), SHOWN / 4))
+    .chain(of(|field| field.starts_with("enum ggml_type:"), SHOWN / 4))
+}
+
+/// Columns of equal width.
+fn table(rows: &[[String; 6]]) -> String {
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    rows.iter().fold(String::new(), |mut text, row| {
+        let mut line = String::from("  ");
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+        text
+    })
+}

@@ -1,0 +1,291 @@
+//! What was found.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::PackError;
+
+/// The result of [`align`](super::align). Nothing in it depends on time or place.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(title = "Align")]
+#[non_exhaustive]
+pub struct Report {
+    /// Of the JSON form; a change that is not an addition raises it.
+    pub schema: u32,
+    /// The engines, with the ggml that each ships.
+    pub engines: Vec<Engine>,
+    /// How far those ggmls are apart in memory, for each pair.
+    pub distances: Vec<Distance>,
+    /// How large differences may be.
+    pub tolerances: Tolerances,
+    /// For each ggml that was tried, what it does to the engines.
+    pub candidates: Vec<Candidate>,
+}
+
+impl Report {
+    /// Whether there is a ggml that all engines can share.
+    pub fn all_may_share(&self) -> bool {
+        self.candidates
+            .iter()
+            .any(|candidate| candidate.group.len() == self.engines.len())
+    }
+}
+
+/// An engine at its revision.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Engine {
+    /// Its name in `engines.toml`.
+    pub name: String,
+    /// The upstream project's name.
+    pub title: String,
+    /// Its version.
+    pub version: String,
+    /// The version of the ggml that it ships.
+    pub ggml_version: String,
+    /// The commit of that ggml, as far as it is known; else what identifies the source.
+    pub ggml_commit: String,
+    /// Whether `engines.toml` says that no other ggml will do.
+    pub pinned: bool,
+}
+
+/// How far two ggmls are apart.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Distance {
+    /// The engines that ship them.
+    pub engines: [String; 2],
+    /// What is not equal; if nothing, they can share a plugin as they are.
+    pub differences: Vec<Difference>,
+}
+
+/// A field of the fingerprint that differs.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Difference {
+    /// What it is, such as `enum ggml_op: GGML_OP_SUM`.
+    pub field: String,
+    /// Its value in the first, or in the candidate.
+    pub expected: String,
+    /// Its value in the other.
+    pub found: String,
+}
+
+/// How large differences between two builds of an engine may be, of models with a meaning and of random
+/// ones. Random models magnify: what they compute is not trained to be robust.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Tolerances {
+    /// Of logits: the largest difference. At 0.1 a probability changes by a tenth of itself.
+    pub logits_max: f64,
+    /// Of logits: the mean difference.
+    pub logits_mean: f64,
+    /// Of the probabilities of transcribed tokens: the largest difference.
+    pub probability_max: f64,
+    /// Whether a trained model must write the same text.
+    pub same_text: bool,
+    /// Of pictures: the least peak signal-to-noise ratio, in dB. Above 40 nobody sees a difference.
+    pub psnr_min: f64,
+}
+
+impl Default for Tolerances {
+    fn default() -> Self {
+        Self {
+            logits_max: 0.1,
+            logits_mean: 0.01,
+            probability_max: 0.01,
+            same_text: true,
+            psnr_min: 40.0,
+        }
+    }
+}
+
+impl Tolerances {
+    /// Reads a TOML file. What it does not name stays as it is by default.
+    ///
+    /// # Errors
+    /// [`PackError::Io`], [`PackError::Config`].
+    pub fn read(path: &Path) -> Result<Self, PackError> {
+        let text = fs_err::read_to_string(path).map_err(PackError::io("Could not read", path))?;
+        toml::from_str(&text).map_err(|error| PackError::Config {
+            path: path.into(),
+            source: Box::new(error),
+        })
+    }
+}
+
+/// A ggml that engines were compiled against.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Candidate {
+    /// The engine that ships it.
+    pub engine: String,
+    /// Its version.
+    pub ggml_version: String,
+    /// One for each engine.
+    pub attempts: Vec<Attempt>,
+    /// The engines that may share a backend plugin made for this ggml.
+    pub group: Vec<String>,
+}
+
+/// One engine, compiled against a candidate.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The engine.
+    pub engine: String,
+    /// Whether the candidate is the ggml that it ships.
+    pub own: bool,
+    /// What differs between the candidate's fingerprint and that of the ggml that it ships.
+    pub differences: Vec<Difference>,
+    /// What the compiler said; nothing if it was not tried.
+    pub compiled: Option<Compiled>,
+    /// Why there are no cases, if there are none.
+    pub problem: Option<String>,
+    /// The answers compared, for each model and input.
+    pub cases: Vec<Case>,
+    /// Whether it may use this ggml.
+    pub verdict: Verdict,
+}
+
+/// What the compiler said of an engine's own files.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Compiled {
+    /// How many files were looked at.
+    pub files: usize,
+    /// What does not compile.
+    pub errors: Vec<Diagnostic>,
+    /// Calls of ggml's functions that are deprecated.
+    pub deprecations: Vec<Diagnostic>,
+}
+
+/// Something that the compiler said.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Diagnostic {
+    /// The file, and the line in it: `whisper/src/whisper.cpp:12`.
+    pub place: String,
+    /// The compiler's words.
+    pub message: String,
+}
+
+/// Answers of the same model to the same input.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Case {
+    /// The model.
+    pub model: String,
+    /// Whether its weights are random.
+    pub random: bool,
+    /// The prompt, or the recording.
+    pub input: String,
+    /// How far the answers are apart.
+    pub measure: Measure,
+    /// Whether that is within the tolerances.
+    pub within: bool,
+}
+
+/// How far two answers are apart.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Measure {
+    /// Of a language model.
+    Text {
+        /// How many positions were compared, each with the logits of all tokens.
+        positions: usize,
+        /// The largest difference of two logits, as natural logarithms of probabilities.
+        max: f64,
+        /// The mean difference.
+        mean: f64,
+        /// Tokens that it went on with.
+        tokens: usize,
+        /// How many of those are equal, from the first on.
+        equal_tokens: usize,
+    },
+    /// Of speech.
+    Transcript {
+        /// Tokens of the transcript with its own ggml.
+        tokens: usize,
+        /// How many of those are equal, from the first on.
+        equal_tokens: usize,
+        /// The largest difference of an equal token's probabilities.
+        max: f64,
+        /// The mean difference.
+        mean: f64,
+        /// The text with its own ggml.
+        expected: String,
+        /// The text with the candidate.
+        found: String,
+    },
+    /// Of pictures.
+    Picture {
+        /// The peak signal-to-noise ratio in dB; nothing if the pictures are equal.
+        psnr: Option<f64>,
+        /// The largest difference of a channel, of 255.
+        max: u8,
+    },
+}
+
+/// Whether an engine may use a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Every number is the same.
+    Equal,
+    /// All differences are within the tolerances.
+    Within,
+    /// Some difference is too large.
+    Beyond,
+    /// It does not compile, or cannot be sealed.
+    DoesNotCompile,
+    /// It compiles and does not work.
+    DoesNotRun,
+    /// `engines.toml` says that it needs its own ggml: not tried.
+    Pinned,
+}
+
+impl Verdict {
+    /// Whether it may share a plugin with others.
+    pub fn may_share(self) -> bool {
+        matches!(self, Self::Equal | Self::Within)
+    }
+
+    pub(super) fn of(cases: &[Case]) -> Self {
+        if cases.iter().all(|case| case.measure.is_equal()) {
+            Self::Equal
+        } else if cases.iter().all(|case| case.within) {
+            Self::Within
+        } else {
+            Self::Beyond
+        }
+    }
+}
+
+impl Measure {
+    /// Whether there is no difference at all.
+    pub fn is_equal(&self) -> bool {
+        match self {
+            Self::Text {
+                max,
+                tokens,
+                equal_tokens,
+                ..
+            } => *max == 0.0 && tokens == equal_tokens,
+            Self::Transcript {
+                max,
+                expected,
+                found,
+                tokens,
+                equal_tokens,
+                ..
+            } => *max == 0.0 && expected == found && tokens == equal_tokens,
+            Self::Picture { psnr, .. } => psnr.is_none(),
+        }
+    }
+}
