@@ -45,8 +45,8 @@ pub use self::{
     error::AlignError,
     render::{human, markdown, schema, to_json},
     report::{
-        Attempt, Candidate, Case, Compiled, Diagnostic, Difference, Distance, Engine, Measure,
-        Report, Tolerances, Verdict,
+        Attempt, Candidate, Case, Compiled, Diagnostic, Difference, Distance, Engine, Limits,
+        Measure, Report, Tolerances, Verdict,
     },
 };
 use crate::PackError;

@@ -195,7 +195,7 @@ impl Writer {
         }
         self.tensors.extend(dtype.id().to_le_bytes());
         self.tensors.extend((self.data.len() as u64).to_le_bytes());
-        self.data.extend(random.tensor(name, dims, dtype)?);
+        self.data.extend(random.tensor(name, dims, dtype, 1.0)?);
         pad(&mut self.data);
         Ok(())
     }

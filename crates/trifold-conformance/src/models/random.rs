@@ -32,13 +32,18 @@ impl Random {
     }
 
     /// The weights of a tensor: what suits its name and dimensions (in ggml's order), so that values
-    /// neither vanish nor explode on their way.
-    pub(super) fn tensor(&mut self, name: &str, dims: &[u64], dtype: GgmlType) -> Result<Vec<u8>> {
+    /// neither vanish nor explode on their way. `gain` is the mean of a norm's gains.
+    pub(super) fn tensor(
+        &mut self,
+        name: &str,
+        dims: &[u64],
+        dtype: GgmlType,
+        gain: f32,
+    ) -> Result<Vec<u8>> {
         let count: u64 = dims.iter().product();
         let vector = dims.iter().filter(|dim| **dim > 1).count() < 2;
         if vector {
-            // Gains of norms are near 1, everything else near 0.
-            let mean = if name.ends_with("weight") { 1.0 } else { 0.0 };
+            let mean = if name.ends_with("weight") { gain } else { 0.0 };
             return self.data(dtype, count, 0.1, mean);
         }
         let inputs: u64 = dims[..dims.len() - 1].iter().product();
@@ -160,7 +165,9 @@ mod tests {
     #[test]
     fn blocks_have_their_size() {
         for dtype in [GgmlType::Q4_0, GgmlType::Q8_0, GgmlType::Q4K, GgmlType::Q6K] {
-            let data = Random::new(1).tensor("weight", &[256, 3], dtype).unwrap();
+            let data = Random::new(1)
+                .tensor("weight", &[256, 3], dtype, 1.0)
+                .unwrap();
             let blocks = 3 * 256 / dtype.block_size();
             assert_eq!(data.len() as u64, blocks * dtype.type_size(), "{dtype}");
         }

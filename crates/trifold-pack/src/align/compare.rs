@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Case, Measure, Tolerances};
+use super::{Case, Limits, Measure, Tolerances};
 
 /// What `trifold-conformance` wrote down.
 #[derive(Debug, Deserialize)]
@@ -74,7 +74,7 @@ fn case(pinned: &Answer, aligned: &Answer, tolerances: &Tolerances) -> Option<Ca
         model: pinned.model.clone(),
         random: pinned.random,
         input: pinned.input.clone(),
-        within: within(&measure, pinned.random, tolerances),
+        within: within(&measure, tolerances.of(pinned.random)),
         measure,
     })
 }
@@ -163,7 +163,7 @@ fn measure(pinned: &Output, aligned: &Output) -> Option<Measure> {
     }
 }
 
-fn within(measure: &Measure, random: bool, tolerances: &Tolerances) -> bool {
+fn within(measure: &Measure, limits: &Limits) -> bool {
     match *measure {
         Measure::Text {
             max,
@@ -172,20 +172,26 @@ fn within(measure: &Measure, random: bool, tolerances: &Tolerances) -> bool {
             equal_tokens,
             ..
         } => {
-            max <= tolerances.logits_max
-                && mean <= tolerances.logits_mean
-                && (random || !tolerances.same_text || tokens == equal_tokens)
+            max <= limits.logits_max
+                && mean <= limits.logits_mean
+                && (!limits.same_text || tokens == equal_tokens)
         }
         Measure::Transcript {
             max,
+            mean,
+            tokens,
+            equal_tokens,
             ref expected,
             ref found,
             ..
         } => {
-            max <= tolerances.probability_max
-                && (random || !tolerances.same_text || expected == found)
+            // Where not even the first token is the same, no probabilities were compared.
+            max <= limits.probability_max
+                && mean <= limits.probability_mean
+                && (equal_tokens > 0 || tokens == 0)
+                && (!limits.same_text || expected == found)
         }
-        Measure::Picture { psnr, .. } => psnr.is_none_or(|psnr| psnr >= tolerances.psnr_min),
+        Measure::Picture { psnr, .. } => psnr.is_none_or(|psnr| psnr >= limits.psnr_min),
     }
 }
 
@@ -274,7 +280,7 @@ mod tests {
             format!(r#""kind": "transcript", "text": "{text}", "tokens": {tokens}"#)
         };
         let one = speech("a b", "[[5, 0.5], [6, 0.75]]");
-        let near = compared(&one, &speech("a b", "[[5, 0.5], [6, 0.7578125]]"));
+        let near = compared(&one, &speech("a b", "[[5, 0.5], [6, 0.751953125]]"));
         assert!(near.within && !near.measure.is_equal());
         let other = compared(&one, &speech("a c", "[[5, 0.5], [7, 0.1]]"));
         assert!(!other.within);

@@ -26,7 +26,10 @@ use trifold_build::{
 use super::{AlignError, Compiled, Diagnostic};
 
 /// Part of the key of what is kept.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
+
+/// What the build says to the compiler.
+const SILENT: &str = "-w";
 
 const DEPRECATED: &str = "[-Wdeprecated-declarations]";
 
@@ -112,9 +115,16 @@ impl Check<'_> {
         }
         // Shared with whoever compiles at the same time.
         let _slot = self.cache.slot(workers)?;
-        let mut command: Command = self.toolchain.compile(job.cpp);
+        let build = self.toolchain.compile(job.cpp);
+        let mut command = Command::new(build.get_program());
         command
-            .args(job.flags.iter().filter(|flag| *flag != "-w"))
+            .args(build.get_args().filter(|flag| *flag != SILENT))
+            .envs(
+                build
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .args(job.flags.iter().filter(|flag| *flag != SILENT))
             .args(["-fsyntax-only", "-Wdeprecated-declarations"])
             .arg(&job.file)
             // Messages in English, with plain quotes.
@@ -199,7 +209,84 @@ impl Said {
 
 #[cfg(test)]
 mod tests {
+    use trifold_build::source;
+
     use super::*;
+
+    /// An engine that calls one function that is deprecated and one that is not there.
+    const ENGINE: &str = r#"
+        [engine.mine]
+        title = "mine"
+        source = { path = "ROOT" }
+        ggml = "ggml"
+        version = { cmake = "CMakeLists.txt", project = "mine" }
+        includes = []
+        defines = []
+        units = [{ files = ["*.cpp"] }]
+        licences = []
+        [engine.mine.api]
+        headers = []
+        functions = []
+    "#;
+    const SOURCE: &str = "#include <ggml.h>\n\
+        void mine(ggml_context * c, ggml_tensor * t) {\n\
+        ggml_mul_mat_set_prec(t, GGML_PREC_F32);\n\
+        ggml_no_such_function(c);\n}\n";
+
+    #[test]
+    fn errors_and_deprecated_calls_of_an_engine() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs_err::create_dir(root.join("ggml")).unwrap();
+        for (file, text) in [
+            ("mine.cpp", SOURCE),
+            ("CMakeLists.txt", "project(\"mine\" VERSION 1.2.3)\n"),
+            (
+                "ggml/CMakeLists.txt",
+                "set(GGML_VERSION_MAJOR 0)\nset(GGML_VERSION_MINOR 1)\nset(GGML_VERSION_PATCH 2)\n",
+            ),
+        ] {
+            fs_err::write(root.join(file), text).unwrap();
+        }
+        let config = Config::load()
+            .unwrap()
+            .with_engines(&ENGINE.replace("ROOT", root.to_str().unwrap()))
+            .unwrap();
+        // Objects of others are of no use here, and these of none to others.
+        let cache = Cache::at(root.join("cache")).unwrap();
+        let tree = source::locate(&config, &cache, "mine").unwrap();
+        let ggml = source::locate(&config, &cache, "llama").unwrap();
+        let check = Check {
+            config: &config,
+            cache: &cache,
+            toolchain: &Toolchain::find().unwrap(),
+            shims: root,
+        };
+        let found = check.run(&tree, &ggml).unwrap();
+        let places = |list: &[Diagnostic]| {
+            let places = list.iter().map(|found| found.place.clone());
+            places
+                .filter(|place| place.starts_with("mine/"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(places(&found.errors), ["mine/mine.cpp:4"]);
+        assert!(
+            found.errors[0]
+                .message
+                .contains("'ggml_no_such_function' was not declared")
+        );
+        assert_eq!(places(&found.deprecations), ["mine/mine.cpp:3"]);
+        assert!(
+            found.deprecations[0].message.contains("ggml_prec_set_acc"),
+            "{found:?}"
+        );
+        // The second time from the cache.
+        let again = check.run(&tree, &ggml).unwrap();
+        assert_eq!(
+            (&again.errors, &again.deprecations),
+            (&found.errors, &found.deprecations)
+        );
+    }
 
     #[test]
     fn lines_of_the_compiler() {

@@ -57,8 +57,12 @@ impl Workspace {
 
     /// With these engines, each with its own ggml.
     pub(super) fn pinned(&self, engines: &[&str]) -> Result<Program, AlignError> {
-        let target = self.root.join("target/pinned");
-        self.build(engines, "pinned", None, Some(&target))
+        // Where the tests build pinned engines; other revisions must not undo that.
+        let target = self.target(match self.revisions {
+            None => "pinned",
+            Some(_) => "align-pinned",
+        });
+        self.build(engines, "pinned", &[(env::GGML, "pinned")], &target)
     }
 
     /// With these engines, all with the ggml of one; `default` if that is the one of `engines.toml`.
@@ -68,24 +72,28 @@ impl Workspace {
         candidate: &str,
         default: bool,
     ) -> Result<Program, AlignError> {
-        let target = if default {
-            // Where everything else is built, too.
-            std::env::var_os("CARGO_TARGET_DIR")
-                .is_none_or(|folder| folder.is_empty())
-                .then(|| self.root.join("target"))
-        } else {
-            Some(self.root.join(format!("target/align-{candidate}")))
-        };
         let kind = format!("aligned to {candidate}");
-        self.build(engines, &kind, Some(candidate), target.as_deref())
+        if default && self.revisions.is_none() {
+            // As everything else is built, and in the same place.
+            let chosen = std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
+            let target = chosen.map_or_else(|| self.root.join("target"), PathBuf::from);
+            return self.build(engines, &kind, &[], &target);
+        }
+        let variables = [(env::GGML, "aligned"), (env::ALIGNED_TO, candidate)];
+        let target = self.target(&format!("align-{candidate}"));
+        self.build(engines, &kind, &variables, &target)
+    }
+
+    fn target(&self, name: &str) -> PathBuf {
+        self.root.join("target").join(name)
     }
 
     fn build(
         &self,
         engines: &[&str],
         kind: &str,
-        aligned_to: Option<&str>,
-        target: Option<&Path>,
+        variables: &[(&str, &str)],
+        target: &Path,
     ) -> Result<Program, AlignError> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
@@ -103,23 +111,16 @@ impl Workspace {
             .env_remove(env::SKIP_ENGINES)
             .env_remove(env::ALIGNED_TO)
             .env_remove(env::ENGINES)
+            .env_remove(env::GGML)
+            .envs(variables.iter().copied())
+            .env("CARGO_TARGET_DIR", target)
             .stdin(Stdio::null());
         // Cargo's own variables, where this runs under `cargo test` or `cargo run`, would build it anew.
         for (name, _) in std::env::vars_os().filter(|(name, _)| of_cargo_run(name)) {
             command.env_remove(name);
         }
-        match aligned_to {
-            Some(_) => command.env(env::GGML, "aligned"),
-            None => command.env(env::GGML, "pinned"),
-        };
-        if let Some(target) = target {
-            command.env("CARGO_TARGET_DIR", target);
-        }
         if let Some(revisions) = &self.revisions {
             command.env(env::ENGINES, revisions);
-        }
-        if let Some(candidate) = aligned_to {
-            command.env(env::ALIGNED_TO, candidate);
         }
         let failed = |output: String| AlignError::Program {
             kind: kind.into(),

@@ -130,21 +130,26 @@ pub fn markdown(report: &Report) -> String {
         }
         let _ = writeln!(text, "\n**{}**\n", conclusion(candidate));
     }
-    let limits = &report.tolerances;
-    let _ = writeln!(
-        text,
-        "Tolerances: logits differ by at most {} and {} in the mean, probabilities of transcribed tokens by \
-         at most {}, pictures have a PSNR of at least {} dB{}.",
-        limits.logits_max,
-        limits.logits_mean,
-        limits.probability_max,
-        limits.psnr_min,
-        if limits.same_text {
-            "; trained models write the same text"
-        } else {
-            ""
-        }
-    );
+    for (random, word) in [(false, "trained"), (true, "random")] {
+        let limits = report.tolerances.of(random);
+        let _ = writeln!(
+            text,
+            "Tolerances of {word} models: logits differ by at most {} and {} in the mean, probabilities of \
+             transcribed tokens by at most {} and {} in the mean, pictures have a PSNR of at least {} dB{}.\n",
+            limits.logits_max,
+            limits.logits_mean,
+            limits.probability_max,
+            limits.probability_mean,
+            limits.psnr_min,
+            if limits.same_text {
+                "; they write the same text"
+            } else {
+                ""
+            }
+        );
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
     text
 }
 
@@ -257,10 +262,9 @@ fn measure(measure: &Measure) -> String {
             let text = if expected == found {
                 "same text".to_owned()
             } else {
+                let (expected, found) = parting(expected, found);
                 format!(
-                    "other text after {equal_tokens} of {tokens} tokens: \"{}\", not \"{}\"",
-                    clean(found),
-                    clean(expected)
+                    "other text after {equal_tokens} of {tokens} tokens: \"{found}\", not \"{expected}\""
                 )
             };
             format!("{text}, probabilities max {max:.2e}, mean {mean:.2e}")
@@ -270,6 +274,23 @@ fn measure(measure: &Measure) -> String {
             psnr.unwrap_or(f64::INFINITY)
         ),
     }
+}
+
+/// Where two texts part: some characters of each.
+fn parting(one: &str, other: &str) -> (String, String) {
+    let common = one.chars().zip(other.chars()).take_while(|(a, b)| a == b);
+    let start = common.count().saturating_sub(SHOWN);
+    let part = |text: &str| {
+        let part: String = text.chars().skip(start).take(4 * SHOWN).collect();
+        let before = if start > 0 { "…" } else { "" };
+        let after = if text.chars().count() > start + 4 * SHOWN {
+            "…"
+        } else {
+            ""
+        };
+        format!("{before}{}{after}", clean(&part))
+    };
+    (part(one), part(other))
 }
 
 /// Errors, deprecations and problems, with their places.

@@ -73,38 +73,69 @@ pub struct Difference {
     pub found: String,
 }
 
-/// How large differences between two builds of an engine may be, of models with a meaning and of random
-/// ones. Random models magnify: what they compute is not trained to be robust.
+/// How large differences between two builds of an engine may be.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Tolerances {
-    /// Of logits: the largest difference. At 0.1 a probability changes by a tenth of itself.
+    /// Of models that were trained: what people would notice.
+    pub trained: Limits,
+    /// Of models with random weights. They magnify differences, for nothing taught them to be robust, and what
+    /// they write has no meaning: a wrong kernel shows, a wrong last digit need not.
+    pub random: Limits,
+}
+
+/// How large differences may be.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest difference of logits. At 0.1 a probability changes by a tenth of itself.
     pub logits_max: f64,
-    /// Of logits: the mean difference.
+    /// The mean difference of logits.
     pub logits_mean: f64,
-    /// Of the probabilities of transcribed tokens: the largest difference.
+    /// The largest difference of a transcribed token's probabilities.
     pub probability_max: f64,
-    /// Whether a trained model must write the same text.
+    /// The mean difference of the probabilities.
+    pub probability_mean: f64,
+    /// Whether the same text must be written.
     pub same_text: bool,
-    /// Of pictures: the least peak signal-to-noise ratio, in dB. Above 40 nobody sees a difference.
+    /// The least peak signal-to-noise ratio of pictures, in dB. Above 40 nobody sees a difference.
     pub psnr_min: f64,
 }
 
 impl Default for Tolerances {
     fn default() -> Self {
         Self {
-            logits_max: 0.1,
-            logits_mean: 0.01,
-            probability_max: 0.01,
-            same_text: true,
-            psnr_min: 40.0,
+            trained: Limits {
+                logits_max: 0.1,
+                logits_mean: 0.01,
+                probability_max: 0.01,
+                probability_mean: 0.001,
+                same_text: true,
+                psnr_min: 40.0,
+            },
+            random: Limits {
+                logits_max: 0.5,
+                logits_mean: 0.05,
+                probability_max: 0.2,
+                probability_mean: 0.01,
+                same_text: false,
+                psnr_min: 30.0,
+            },
         }
     }
 }
 
 impl Tolerances {
-    /// Reads a TOML file. What it does not name stays as it is by default.
+    /// Those of a model.
+    pub fn of(&self, random: bool) -> &Limits {
+        if random { &self.random } else { &self.trained }
+    }
+}
+
+impl Tolerances {
+    /// Reads a TOML file with a table `trained`, a table `random`, or both.
     ///
     /// # Errors
     /// [`PackError::Io`], [`PackError::Config`].

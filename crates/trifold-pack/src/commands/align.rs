@@ -1,4 +1,8 @@
-use std::{io::Write as _, path::PathBuf, time::Duration};
+use std::{
+    io::{self, ErrorKind, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use trifold_pack::{
     PackError,
@@ -27,8 +31,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FOLDER")]
     workspace: Option<PathBuf>,
 
-    /// How large differences may be: a TOML file with some of logits_max, logits_mean, probability_max,
-    /// same_text and psnr_min.
+    /// How large differences may be: a TOML file, see docs/align.md.
     #[arg(long, value_name = "FILE")]
     tolerances: Option<PathBuf>,
 
@@ -36,7 +39,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     time_limit: u64,
 
-    /// Write the report as Markdown, too.
+    /// Write the report as Markdown, too. In a file that has the lines `<!-- align -->` and
+    /// `<!-- end of align -->`, it takes the place of what is between them.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
 
@@ -48,6 +52,9 @@ pub(crate) struct Args {
     #[arg(long, exclusive = true)]
     schema: bool,
 }
+
+const START: &str = "<!-- align -->\n";
+const END: &str = "<!-- end of align -->\n";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -81,11 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     }
     let report = align(&options)?;
     if let Some(path) = &args.markdown {
-        fs_err::write(path, markdown(&report)).map_err(|source| PackError::Io {
-            what: "Could not write",
-            path: path.clone(),
-            source,
-        })?;
+        write_page(path, &markdown(&report))?;
     }
     print(&if args.json {
         to_json(&report)
@@ -97,6 +100,31 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     } else {
         Outcome::Denied
     })
+}
+
+fn write_page(path: &Path, report: &str) -> Result<(), PackError> {
+    let page = match fs_err::read_to_string(path) {
+        Ok(page) => page,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(source) => return Err(failed("Could not read", path, source)),
+    };
+    let parts = page.split_once(START).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(END)?;
+        Some((before, after))
+    });
+    let text = match parts {
+        Some((before, after)) => format!("{before}{START}\n{report}\n{END}{after}"),
+        None => report.to_owned(),
+    };
+    fs_err::write(path, text).map_err(|source| failed("Could not write", path, source))
+}
+
+fn failed(what: &'static str, path: &Path, source: io::Error) -> PackError {
+    PackError::Io {
+        what,
+        path: path.into(),
+        source,
+    }
 }
 
 /// Who has closed standard error wants no progress.

@@ -1,0 +1,138 @@
+//! Aligning engines: one engine for real, and what is refused.
+//!
+//! Slow the first time: the engine is built with its own ggml and with the newest one.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use trifold_pack::align;
+
+/// Set to write the schema instead of comparing it.
+const UPDATE: &str = "TRIFOLD_UPDATE_DOCS";
+
+#[test]
+fn whisper_may_use_the_newest_ggml() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("align.md");
+    let output = run(&["whisper", "--json", "--markdown", page.to_str().unwrap()]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["schema"], 1);
+    assert_eq!(report["engines"][0]["ggml_version"], "0.9.5");
+
+    let candidate = &report["candidates"][0];
+    assert_eq!(candidate["engine"], "llama");
+    assert_eq!(candidate["ggml_version"], "0.26.0");
+    assert_eq!(candidate["group"], serde_json::json!(["whisper"]));
+    let attempt = &candidate["attempts"][0];
+    assert_eq!(attempt["problem"], Value::Null, "{attempt:#}");
+    let fields: Vec<&str> = list(&attempt["differences"])
+        .iter()
+        .map(|difference| difference["field"].as_str().unwrap())
+        .collect();
+    assert!(fields.contains(&"GGML_BACKEND_API_VERSION"), "{fields:?}");
+    assert_eq!(list(&attempt["compiled"]["errors"]), [Value::Null; 0]);
+    assert!(attempt["compiled"]["files"].as_u64().unwrap() > 1);
+
+    let cases = list(&attempt["cases"]);
+    let trained: Vec<&Value> = cases
+        .iter()
+        .filter(|case| case["random"] == false)
+        .collect();
+    assert!(trained.len() > 3, "{cases:#?}");
+    assert!(cases.len() > trained.len(), "{cases:#?}");
+    for case in trained {
+        let measure = &case["measure"];
+        assert_eq!(measure["kind"], "transcript");
+        assert_eq!(measure["expected"], measure["found"]);
+        assert!(measure["tokens"].as_u64().unwrap() > 3, "{case:#}");
+    }
+    let page = fs_err::read_to_string(page).unwrap();
+    assert!(
+        page.contains("### Against the ggml of llama, 0.26.0"),
+        "{page}"
+    );
+    assert!(
+        page.contains("Only whisper may use a backend for ggml 0.26.0"),
+        "{page}"
+    );
+}
+
+#[test]
+fn the_schema_of_the_report() {
+    let path = root().join("docs/align.schema.json");
+    let printed = run(&["--schema"]);
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), align::schema());
+    if std::env::var_os(UPDATE).is_some() {
+        fs_err::write(&path, align::schema()).unwrap();
+    }
+    assert_eq!(
+        fs_err::read_to_string(&path).unwrap(),
+        align::schema(),
+        "{} is not what the code says: run the tests with {UPDATE}=1",
+        path.display()
+    );
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_str().unwrap();
+    let tolerances = folder.path().join("tolerances.toml");
+    fs_err::write(&tolerances, "psnr = 40.0\n").unwrap();
+    let tolerances = tolerances.to_str().unwrap();
+    let revisions = folder.path().join("engines.toml");
+    fs_err::write(&revisions, "[common]\n").unwrap();
+    for (arguments, message) in [
+        (
+            &["tetris"][..],
+            "Unknown engine: tetris (expected one of: diffusion, llama, whisper)",
+        ),
+        (
+            &["whisper", "--candidate", "tetris"],
+            "Unknown engine: tetris",
+        ),
+        (&["--workspace", place], "Expected trifold's source at: "),
+        (&["--tolerances", tolerances], "Invalid configuration: "),
+        (
+            &["--revisions", revisions.to_str().unwrap()],
+            "Invalid engine description: ",
+        ),
+        (
+            &["--revisions", "/no/such/file"],
+            "Could not find: /no/such/file",
+        ),
+    ] {
+        let output = run(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(
+            stderr.contains(&format!("error: {message}")),
+            "{arguments:?}: {stderr}"
+        );
+        assert!(
+            stderr.contains("hint: ") || message.starts_with("Could not"),
+            "{stderr}"
+        );
+    }
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trifold-pack"))
+        .arg("align")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
