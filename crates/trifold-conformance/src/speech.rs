@@ -8,6 +8,9 @@ use crate::{
     models::Files,
 };
 
+/// By 0.1 dB, which nobody hears and no model should care for.
+const QUIETER: f32 = 0.988_55;
+
 pub(crate) fn answers(files: &Files) -> Result<Answers> {
     let mut cases = Vec::new();
     let recordings = files.recordings()?;
@@ -44,6 +47,7 @@ fn output(transcriber: &mut Transcriber, samples: &[f32]) -> Result<Output> {
         threads: Some(1),
         ..Options::default()
     };
+    let quieter: Vec<f32> = samples.iter().map(|sample| sample * QUIETER).collect();
     let transcript = transcriber.transcribe(samples, &options)?;
     Ok(Output::Transcript {
         tokens: transcript
@@ -53,5 +57,16 @@ fn output(transcriber: &mut Transcriber, samples: &[f32]) -> Result<Output> {
             .map(|token| (token.id, token.probability))
             .collect(),
         text: transcript.text,
+        languages: languages(transcriber, samples)?,
+        languages_quieter: languages(transcriber, &quieter)?,
     })
+}
+
+fn languages(transcriber: &mut Transcriber, samples: &[f32]) -> Result<Vec<f32>> {
+    let mut languages = transcriber.detect_language(samples, Some(1))?;
+    languages.sort_by(|one, other| one.code.cmp(&other.code));
+    Ok(languages
+        .iter()
+        .filter_map(|language| Some(language.probability?.ln()))
+        .collect())
 }

@@ -34,6 +34,7 @@ enum Output {
     Transcript {
         text: String,
         tokens: Vec<(i32, f32)>,
+        languages: Vec<f32>,
     },
     Picture {
         width: u32,
@@ -104,10 +105,15 @@ fn measure(pinned: &Output, aligned: &Output) -> Option<Measure> {
             })
         }
         (
-            Output::Transcript { text, tokens },
+            Output::Transcript {
+                text,
+                tokens,
+                languages,
+            },
             Output::Transcript {
                 text: other_text,
                 tokens: other_tokens,
+                languages: other_languages,
             },
         ) => {
             let ids =
@@ -121,6 +127,11 @@ fn measure(pinned: &Output, aligned: &Output) -> Option<Measure> {
                     .collect::<Vec<_>>()
             };
             let (one, other) = (probabilities(tokens), probabilities(other_tokens));
+            if languages.len() != other_languages.len() {
+                return None;
+            }
+            let (languages_max, languages_mean) =
+                max_and_mean(languages.iter().zip(other_languages))?;
             // Without a common token there is no probability to compare, which is no difference.
             let (max, mean) = max_and_mean(one.iter().zip(&other))?;
             Some(Measure::Transcript {
@@ -128,6 +139,8 @@ fn measure(pinned: &Output, aligned: &Output) -> Option<Measure> {
                 equal_tokens,
                 max,
                 mean,
+                languages_max,
+                languages_mean,
                 expected: text.clone(),
                 found: other_text.clone(),
             })
@@ -178,17 +191,15 @@ fn within(measure: &Measure, limits: &Limits) -> bool {
         }
         Measure::Transcript {
             max,
-            mean,
-            tokens,
-            equal_tokens,
+            languages_max,
+            languages_mean,
             ref expected,
             ref found,
             ..
         } => {
-            // Where not even the first token is the same, no probabilities were compared.
             max <= limits.probability_max
-                && mean <= limits.probability_mean
-                && (equal_tokens > 0 || tokens == 0)
+                && languages_max <= limits.logits_max
+                && languages_mean <= limits.logits_mean
                 && (!limits.same_text || expected == found)
         }
         Measure::Picture { psnr, .. } => psnr.is_none_or(|psnr| psnr >= limits.psnr_min),
@@ -277,7 +288,9 @@ mod tests {
     #[test]
     fn transcripts() {
         let speech = |text: &str, tokens: &str| {
-            format!(r#""kind": "transcript", "text": "{text}", "tokens": {tokens}"#)
+            format!(
+                r#""kind": "transcript", "text": "{text}", "tokens": {tokens}, "languages": [-1.0]"#
+            )
         };
         let one = speech("a b", "[[5, 0.5], [6, 0.75]]");
         let near = compared(&one, &speech("a b", "[[5, 0.5], [6, 0.751953125]]"));
@@ -316,7 +329,7 @@ mod tests {
     #[test]
     fn what_cannot_be_compared() {
         let one = r#""kind": "picture", "width": 1, "height": 1, "rgb8": [1, 2, 3]"#;
-        let other = r#""kind": "transcript", "text": "", "tokens": []"#;
+        let other = r#""kind": "transcript", "text": "", "tokens": [], "languages": []"#;
         let tolerances = Tolerances::default();
         assert!(cases(&answers(one), &answers(other), &tolerances).is_err());
         let mut renamed = answers(one);

@@ -135,11 +135,10 @@ pub fn markdown(report: &Report) -> String {
         let _ = writeln!(
             text,
             "Tolerances of {word} models: logits differ by at most {} and {} in the mean, probabilities of \
-             transcribed tokens by at most {} and {} in the mean, pictures have a PSNR of at least {} dB{}.\n",
+             transcribed tokens by at most {}, pictures have a PSNR of at least {} dB{}.\n",
             limits.logits_max,
             limits.logits_mean,
             limits.probability_max,
-            limits.probability_mean,
             limits.psnr_min,
             if limits.same_text {
                 "; they write the same text"
@@ -227,11 +226,11 @@ fn size(measure: &Measure) -> f64 {
     match measure {
         Measure::Text { max, .. } => *max,
         Measure::Transcript {
-            max,
+            languages_max,
             expected,
             found,
             ..
-        } => max + f64::from(u8::from(expected != found)),
+        } => languages_max + f64::from(u8::from(expected != found)),
         Measure::Picture { psnr, .. } => psnr.map_or(f64::NEG_INFINITY, |psnr| -psnr),
     }
 }
@@ -256,6 +255,8 @@ fn measure(measure: &Measure) -> String {
             equal_tokens,
             max,
             mean,
+            languages_max,
+            languages_mean,
             expected,
             found,
         } => {
@@ -267,7 +268,10 @@ fn measure(measure: &Measure) -> String {
                     "other text after {equal_tokens} of {tokens} tokens: \"{found}\", not \"{expected}\""
                 )
             };
-            format!("{text}, probabilities max {max:.2e}, mean {mean:.2e}")
+            format!(
+                "{text}, probabilities max {max:.2e}, mean {mean:.2e}; logits of languages max \
+                 {languages_max:.2e}, mean {languages_mean:.2e}"
+            )
         }
         Measure::Picture { psnr, max } => format!(
             "PSNR {:.1} dB, largest {max} of 255",

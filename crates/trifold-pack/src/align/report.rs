@@ -90,14 +90,12 @@ pub struct Tolerances {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest difference of logits. At 0.1 a probability changes by a tenth of itself.
+    /// The largest difference of logits, of tokens and of languages. At 0.1 a probability changes by a tenth of itself.
     pub logits_max: f64,
     /// The mean difference of logits.
     pub logits_mean: f64,
     /// The largest difference of a transcribed token's probabilities.
     pub probability_max: f64,
-    /// The mean difference of the probabilities.
-    pub probability_mean: f64,
     /// Whether the same text must be written.
     pub same_text: bool,
     /// The least peak signal-to-noise ratio of pictures, in dB. Above 40 nobody sees a difference.
@@ -111,7 +109,6 @@ impl Default for Tolerances {
                 logits_max: 0.1,
                 logits_mean: 0.01,
                 probability_max: 0.01,
-                probability_mean: 0.001,
                 same_text: true,
                 psnr_min: 40.0,
             },
@@ -119,7 +116,6 @@ impl Default for Tolerances {
                 logits_max: 0.5,
                 logits_mean: 0.05,
                 probability_max: 0.2,
-                probability_mean: 0.01,
                 same_text: false,
                 psnr_min: 30.0,
             },
@@ -248,6 +244,10 @@ pub enum Measure {
         max: f64,
         /// The mean difference.
         mean: f64,
+        /// The largest difference of two languages' logits, as natural logarithms of probabilities.
+        languages_max: f64,
+        /// The mean difference.
+        languages_mean: f64,
         /// The text with its own ggml.
         expected: String,
         /// The text with the candidate.
@@ -310,12 +310,15 @@ impl Measure {
             } => *max == 0.0 && tokens == equal_tokens,
             Self::Transcript {
                 max,
+                languages_max,
                 expected,
                 found,
                 tokens,
                 equal_tokens,
                 ..
-            } => *max == 0.0 && expected == found && tokens == equal_tokens,
+            } => {
+                *max == 0.0 && *languages_max == 0.0 && expected == found && tokens == equal_tokens
+            }
             Self::Picture { psnr, .. } => psnr.is_none(),
         }
     }
