@@ -51,8 +51,6 @@ pub(crate) enum Output {
         tokens: Vec<(i32, f32)>,
         /// The natural logarithms of the probabilities of all languages, by code.
         languages: Vec<f32>,
-        /// The same of the recording when it is hardly less loud: how far rounding alone carries.
-        languages_quieter: Vec<f32>,
     },
     /// Of a picture model.
     #[cfg(feature = "diffusion")]

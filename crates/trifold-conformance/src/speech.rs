@@ -8,9 +8,6 @@ use crate::{
     models::Files,
 };
 
-/// By 0.1 dB, which nobody hears and no model should care for.
-const QUIETER: f32 = 0.988_55;
-
 pub(crate) fn answers(files: &Files) -> Result<Answers> {
     let mut cases = Vec::new();
     let recordings = files.recordings()?;
@@ -47,7 +44,6 @@ fn output(transcriber: &mut Transcriber, samples: &[f32]) -> Result<Output> {
         threads: Some(1),
         ..Options::default()
     };
-    let quieter: Vec<f32> = samples.iter().map(|sample| sample * QUIETER).collect();
     let transcript = transcriber.transcribe(samples, &options)?;
     Ok(Output::Transcript {
         tokens: transcript
@@ -58,7 +54,6 @@ fn output(transcriber: &mut Transcriber, samples: &[f32]) -> Result<Output> {
             .collect(),
         text: transcript.text,
         languages: languages(transcriber, samples)?,
-        languages_quieter: languages(transcriber, &quieter)?,
     })
 }
 

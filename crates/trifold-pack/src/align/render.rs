@@ -55,10 +55,17 @@ pub fn human(report: &Report) -> String {
             "\nAgainst the ggml of {}, {}",
             candidate.engine, candidate.ggml_version
         );
-        let rows: Vec<[String; 6]> = std::iter::once(HEAD.map(str::to_owned))
+        let rows: Vec<[String; COLUMNS]> = std::iter::once(HEAD.map(str::to_owned))
             .chain(candidate.attempts.iter().map(row))
             .collect();
         text += &table(&rows);
+        for attempt in candidate
+            .attempts
+            .iter()
+            .filter(|found| !found.cases.is_empty())
+        {
+            let _ = writeln!(text, "  {}: {}", attempt.engine, worst(&attempt.cases));
+        }
         text += &details(candidate, "  ", "");
         let _ = writeln!(text, "  {}", conclusion(candidate));
     }
@@ -76,7 +83,7 @@ pub fn markdown(report: &Report) -> String {
             engine.name, engine.title, engine.version, engine.ggml_version, engine.ggml_commit
         );
     }
-    text += "\n### How far the three are apart in memory\n\n";
+    text += "\n### How far they are apart in memory\n\n";
     for distance in &report.distances {
         let [one, other] = &distance.engines;
         let _ = writeln!(
@@ -101,12 +108,13 @@ pub fn markdown(report: &Report) -> String {
         );
         let _ = writeln!(
             text,
-            "| {} |\n|{}",
+            "| {} | differences |\n|{}",
             HEAD.join(" | "),
-            "---|".repeat(HEAD.len())
+            "---|".repeat(COLUMNS + 1)
         );
         for attempt in &candidate.attempts {
-            let _ = writeln!(text, "| {} |", row(attempt).join(" | ").replace('\n', " "));
+            let row = row(attempt).join(" | ");
+            let _ = writeln!(text, "| {row} | {} |", worst(&attempt.cases));
         }
         text.push('\n');
         let details = details(candidate, "- ", "`");
@@ -152,16 +160,17 @@ pub fn markdown(report: &Report) -> String {
     text
 }
 
-const HEAD: [&str; 6] = [
+const COLUMNS: usize = 5;
+
+const HEAD: [&str; COLUMNS] = [
     "engine",
-    "fingerprint of its own ggml",
+    "its own ggml",
     "compiles",
     "deprecated calls",
-    "differences",
     "verdict",
 ];
 
-fn row(attempt: &Attempt) -> [String; 6] {
+fn row(attempt: &Attempt) -> [String; COLUMNS] {
     let fingerprint = if attempt.differences.is_empty() {
         "equal".to_owned()
     } else {
@@ -182,7 +191,6 @@ fn row(attempt: &Attempt) -> [String; 6] {
         fingerprint,
         compiles,
         deprecated,
-        worst(&attempt.cases),
         verdict(attempt.verdict).into(),
     ]
 }
@@ -207,31 +215,80 @@ fn worst(cases: &[Case]) -> String {
             .filter(|case| case.random == random)
             .map(|case| &case.measure)
             .collect();
-        let worst = measures
-            .iter()
-            .max_by(|one, other| size(one).total_cmp(&size(other)));
-        let Some(worst) = worst else { continue };
+        if measures.is_empty() {
+            continue;
+        }
         let text = if measures.iter().all(|measure| measure.is_equal()) {
             "none".into()
         } else {
-            measure(worst)
+            together(&measures)
         };
         parts.push(format!("{word}: {text}"));
     }
     parts.join("; ")
 }
 
-/// For sorting measures of the same kind.
-fn size(measure: &Measure) -> f64 {
+/// Measures of one kind: the largest of each number.
+fn together(measures: &[&Measure]) -> String {
+    let largest = |number: fn(&Measure) -> Option<f64>| {
+        let numbers = measures.iter().filter_map(|measure| number(measure));
+        numbers.fold(0.0, f64::max)
+    };
+    let texts = measures.iter().filter(|measure| writes_the_same(measure));
+    let texts = format!("{} of {} texts equal", texts.count(), measures.len());
+    match measures.first() {
+        Some(Measure::Text { .. }) => format!(
+            "logits max {:.2e}, mean {:.2e}; {texts}",
+            largest(logits_max),
+            largest(logits_mean)
+        ),
+        Some(Measure::Transcript { .. }) => format!(
+            "{texts}; probabilities of tokens max {:.2e}; logits of languages max {:.2e}, mean {:.2e}",
+            largest(|measure| match measure {
+                Measure::Transcript { max, .. } => Some(*max),
+                _ => None,
+            }),
+            largest(logits_max),
+            largest(logits_mean)
+        ),
+        Some(Measure::Picture { .. }) => {
+            let psnr = measures.iter().filter_map(|measure| match measure {
+                Measure::Picture { psnr, .. } => *psnr,
+                _ => None,
+            });
+            format!("PSNR {:.1} dB", psnr.fold(f64::INFINITY, f64::min))
+        }
+        None => String::new(),
+    }
+}
+
+fn writes_the_same(measure: &Measure) -> bool {
     match measure {
-        Measure::Text { max, .. } => *max,
-        Measure::Transcript {
-            languages_max,
-            expected,
-            found,
+        Measure::Text {
+            tokens,
+            equal_tokens,
             ..
-        } => languages_max + f64::from(u8::from(expected != found)),
-        Measure::Picture { psnr, .. } => psnr.map_or(f64::NEG_INFINITY, |psnr| -psnr),
+        } => tokens == equal_tokens,
+        Measure::Transcript {
+            expected, found, ..
+        } => expected == found,
+        Measure::Picture { .. } => true,
+    }
+}
+
+fn logits_max(measure: &Measure) -> Option<f64> {
+    match measure {
+        Measure::Text { max, .. } => Some(*max),
+        Measure::Transcript { languages_max, .. } => Some(*languages_max),
+        Measure::Picture { .. } => None,
+    }
+}
+
+fn logits_mean(measure: &Measure) -> Option<f64> {
+    match measure {
+        Measure::Text { mean, .. } => Some(*mean),
+        Measure::Transcript { languages_mean, .. } => Some(*languages_mean),
+        Measure::Picture { .. } => None,
     }
 }
 
@@ -388,14 +445,14 @@ fn telling(differences: &[Difference]) -> impl Iterator<Item = &Difference> {
 }
 
 /// Columns of equal width.
-fn table(rows: &[[String; 6]]) -> String {
+fn table(rows: &[[String; COLUMNS]]) -> String {
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())
             .max()
             .unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
     rows.iter().fold(String::new(), |mut text, row| {
         let mut line = String::from("  ");
         for (cell, width) in row.iter().zip(&widths) {
