@@ -49,7 +49,7 @@ pub use self::{
         Measure, Report, Tolerances, Verdict,
     },
 };
-use crate::PackError;
+use crate::{PackError, text::plural};
 
 /// Of the JSON form.
 const SCHEMA_VERSION: u32 = 1;
@@ -208,13 +208,15 @@ impl<'a> Aligner<'a> {
         (self.options.progress)("building the engines, each with its own ggml");
         let names: Vec<&str> = self.revisions.iter().map(|r| r.name.as_str()).collect();
         let program = self.workspace.pinned(&names)?;
-        names
+        self.revisions
             .iter()
-            .map(|name| {
-                self.run(&program, name).map_err(|what| AlignError::Pinned {
-                    engine: (*name).to_owned(),
-                    what,
-                })
+            .map(|revision| {
+                let version = &revision.tree.ggml_version;
+                self.run(&program, &revision.name, version)
+                    .map_err(|what| AlignError::Pinned {
+                        engine: revision.name.clone(),
+                        what,
+                    })
             })
             .collect()
     }
@@ -280,25 +282,30 @@ impl<'a> Aligner<'a> {
         }
         .run(&revision.tree, &ggml.tree)?;
         attempt.problem = match &checked.errors[..] {
-            // What an engine defines for itself may change how it sees ggml's structs.
-            [] => self.seal(name, &ggml.name).err().or_else(|| {
-                let defines = [&self.config.common.defines[..], &described.defines].concat();
-                let seen = Fingerprint::of_tree(&self.toolchain, &ggml.tree, &defines);
-                match seen.map(|seen| ggml.fingerprint.differences(&seen)) {
-                    Ok(found) => found.first().map(|difference| {
-                        format!("Its own definitions change the ggml that it sees: {difference}")
-                    }),
-                    Err(error) => Some(error.to_string()),
-                }
-            }),
+            [] => mixed(&checked.own_headers, &attempt.differences)
+                .or_else(|| self.redefined(ggml, &described.defines))
+                .or_else(|| self.seal(name, &ggml.name).err()),
             errors => Some(format!(
-                "{} errors, the first: {}",
-                errors.len(),
+                "{}, the first: {}",
+                plural(errors.len(), "error", "errors"),
                 errors[0].message
             )),
         };
         attempt.compiled = Some(checked);
         Ok(attempt)
+    }
+
+    /// Whether what an engine defines for itself changes how it sees ggml's structs.
+    fn redefined(&self, ggml: &Revision, defines: &[String]) -> Option<String> {
+        let defines = [&self.config.common.defines[..], defines].concat();
+        match Fingerprint::of_tree(&self.toolchain, &ggml.tree, &defines) {
+            Ok(seen) => {
+                ggml.fingerprint.differences(&seen).first().map(|found| {
+                    format!("Its own definitions change the ggml that it sees: {found}")
+                })
+            }
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     fn seal(&self, name: &str, aligned_to: &str) -> Result<(), String> {
@@ -325,17 +332,7 @@ impl<'a> Aligner<'a> {
     ) {
         let answers = program
             .map_err(ToString::to_string)
-            .and_then(|program| self.run(program, &attempt.engine))
-            .and_then(|answers| {
-                if answers.ggml_version == version {
-                    Ok(answers)
-                } else {
-                    let found = &answers.ggml_version;
-                    Err(format!(
-                        "Expected it to run with ggml {version}, found {found}"
-                    ))
-                }
-            })
+            .and_then(|program| self.run(program, &attempt.engine, version))
             .and_then(|answers| compare::cases(pinned, &answers, &self.options.tolerances));
         match answers {
             Ok(cases) => {
@@ -349,13 +346,18 @@ impl<'a> Aligner<'a> {
         }
     }
 
-    fn run(&self, program: &Program, engine: &str) -> Result<Answers, String> {
+    /// Runs one engine; with another ggml than this its answers would be worth nothing.
+    fn run(&self, program: &Program, engine: &str, version: &str) -> Result<Answers, String> {
         (self.options.progress)(&format!("running {engine} ({})", program.kind));
-        program.run(
-            engine,
-            &self.workspace.root.join("models"),
-            self.options.time_limit,
-        )
+        let models = self.workspace.root.join("models");
+        let answers = program.run(engine, &models, self.options.time_limit)?;
+        let found = &answers.ggml_version;
+        if found != version {
+            return Err(format!(
+                "Expected it to run with ggml {version}, found {found}"
+            ));
+        }
+        Ok(answers)
     }
 }
 
@@ -373,6 +375,26 @@ fn revision(
     })
 }
 
+/// Whether headers of its own ggml tell an engine something else than the candidate does.
+fn mixed(own_headers: &[String], differences: &[Difference]) -> Option<String> {
+    own_headers.iter().find_map(|header| {
+        // What a private header defines; any other may define anything.
+        let concerns: &[&str] = match header.as_str() {
+            "src/ggml-impl.h" => &["struct ggml_cgraph:", "struct ggml_hash_set:"],
+            "src/ggml-backend-impl.h" => &["struct ggml_backend"],
+            _ => &[""],
+        };
+        let difference = differences.iter().find(|difference| {
+            let field = &difference.field;
+            !field.starts_with("ggml ") && concerns.iter().any(|start| field.starts_with(start))
+        })?;
+        Some(format!(
+            "It includes {header} of its own ggml, which disagrees on {}: {}, not {}",
+            difference.field, difference.found, difference.expected
+        ))
+    })
+}
+
 fn differences(one: &Fingerprint, other: &Fingerprint) -> Vec<Difference> {
     one.differences(other)
         .into_iter()
@@ -382,4 +404,33 @@ fn differences(one: &Fingerprint, other: &Fingerprint) -> Vec<Difference> {
             found: difference.found,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_of_its_own_ggml_counts_where_it_disagrees() {
+        let difference = |field: &str| Difference {
+            field: field.into(),
+            expected: "new".into(),
+            found: "old".into(),
+        };
+        let op = [
+            difference("ggml version"),
+            difference("enum ggml_op: GGML_OP_SUM"),
+            difference("struct ggml_tensor: size"),
+        ];
+        let private = ["src/ggml-impl.h".to_owned()];
+        assert_eq!(mixed(&private, &op), None);
+        assert_eq!(mixed(&[], &op), None);
+        assert_eq!(
+            mixed(&["include/ggml.h".into()], &op).unwrap(),
+            "It includes include/ggml.h of its own ggml, which disagrees on enum ggml_op: GGML_OP_SUM: old, \
+             not new"
+        );
+        let graph = [difference("struct ggml_cgraph: nodes: offset")];
+        assert!(mixed(&private, &graph).is_some());
+    }
 }

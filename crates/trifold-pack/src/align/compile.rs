@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -52,38 +52,58 @@ impl Check<'_> {
             .into_iter()
             .filter(|job| !job.file.starts_with(&ggml.ggml))
             .collect();
-        let words = self.words(&jobs)?;
-        let mut errors = BTreeSet::new();
-        let mut deprecations = BTreeSet::new();
-        let roots = [(&tree.root, &tree.engine), (&ggml.root, &ggml.engine)];
-        for line in words.iter().flat_map(|words| words.lines()) {
-            match Said::parse(line, &roots) {
-                Some(Said::Error(diagnostic)) => drop(errors.insert(diagnostic)),
-                Some(Said::Deprecated(diagnostic)) => drop(deprecations.insert(diagnostic)),
-                None => {}
+        let names = [
+            (tree.root.display().to_string(), &tree.engine),
+            (ggml.root.display().to_string(), &ggml.engine),
+        ];
+        let mut found = Compiled {
+            files: jobs.len(),
+            ..Compiled::default()
+        };
+        let (mut errors, mut deprecations) = (BTreeSet::new(), BTreeSet::new());
+        for words in self.each(&jobs, |job| self.words(job, &names))? {
+            for said in words.lines().filter_map(Said::parse) {
+                match said {
+                    Said::Error(diagnostic) => errors.insert(diagnostic),
+                    Said::Deprecated(diagnostic) => deprecations.insert(diagnostic),
+                };
             }
         }
-        Ok(Compiled {
-            files: jobs.len(),
-            errors: errors.into_iter().collect(),
-            deprecations: deprecations.into_iter().collect(),
-        })
+        found.errors.extend(errors);
+        found.deprecations.extend(deprecations);
+        if tree.id != ggml.id {
+            let headers = self.each(&jobs, |job| self.own_headers(job, tree))?;
+            let headers: BTreeSet<String> = headers
+                .iter()
+                .flat_map(|headers| headers.lines().map(str::to_owned))
+                .collect();
+            found.own_headers.extend(headers);
+        }
+        Ok(found)
     }
 
-    /// What the compiler says of each file.
-    fn words(&self, jobs: &[Job]) -> Result<Vec<String>, AlignError> {
+    /// Does something for each file, on all cores.
+    fn each(
+        &self,
+        jobs: &[Job],
+        work: impl Fn(&Job) -> Result<String, AlignError> + Sync,
+    ) -> Result<Vec<String>, AlignError> {
         let next = AtomicUsize::new(0);
         let found = Mutex::new(vec![String::new(); jobs.len()]);
         let failed = Mutex::new(None);
-        let workers = thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| {
-            for _ in 0..workers {
+            for _ in 0..workers() {
                 scope.spawn(|| {
-                    while let Some((at, job)) = {
+                    loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
-                        jobs.get(at).map(|job| (at, job))
-                    } {
-                        match self.words_of(job, workers) {
+                        let Some(job) = jobs.get(at) else { break };
+                        // Shared with whoever compiles at the same time.
+                        let done = self
+                            .cache
+                            .slot(workers())
+                            .map_err(AlignError::from)
+                            .and_then(|_slot| work(job));
+                        match done {
                             Ok(words) => {
                                 found.lock().unwrap_or_else(PoisonError::into_inner)[at] = words;
                             }
@@ -102,19 +122,82 @@ impl Check<'_> {
         }
     }
 
-    fn words_of(&self, job: &Job, workers: usize) -> Result<String, AlignError> {
-        let mut key = Key::new("diagnostics");
+    /// What the compiler says of a file: errors and what is deprecated, a line each.
+    fn words(&self, job: &Job, names: &[(String, &String)]) -> Result<String, AlignError> {
+        // Sources are called by their engines, wherever they lie.
+        let named = |words: String| {
+            names.iter().fold(words, |words, (root, name)| {
+                words.replace(root.as_str(), name)
+            })
+        };
+        self.kept("diagnostics", job, || {
+            let arguments = ["-fsyntax-only", "-Wdeprecated-declarations"];
+            let mut command = self.command(job, &arguments);
+            let (output, status) = output(&mut command)?;
+            let words = String::from_utf8_lossy(&output.stderr);
+            if !status && !words.contains("error: ") {
+                // Killed, for example.
+                return Err(failed(job, &command, &words));
+            }
+            // Other warnings are upstream's to read, and some engines have thousands of them.
+            let lines = words
+                .lines()
+                .filter(|line| line.contains("error: ") || line.contains(DEPRECATED));
+            Ok(named(
+                lines.fold(String::new(), |text, line| text + line + "\n"),
+            ))
+        })
+        .map(named)
+    }
+
+    /// Headers of the engine's own ggml that a file includes all the same, a line each: by a path of their own,
+    /// beside the folders where the candidate's are looked for.
+    fn own_headers(&self, job: &Job, tree: &Tree) -> Result<String, AlignError> {
+        self.kept("headers", job, || {
+            let mut command = self.command(job, &["-M", "-MG"]);
+            let (output, status) = output(&mut command)?;
+            if !status {
+                // It says why when the file is compiled.
+                return Ok(String::new());
+            }
+            let rule = String::from_utf8_lossy(&output.stdout);
+            let own = fs_err::canonicalize(&tree.ggml).unwrap_or_else(|_| tree.ggml.clone());
+            let headers: BTreeSet<String> = rule
+                .split_whitespace()
+                .filter(|word| word.starts_with('/'))
+                .filter_map(|path| fs_err::canonicalize(path).ok())
+                .filter_map(|path| Some(path.strip_prefix(&own).ok()?.display().to_string()))
+                .collect();
+            Ok(headers
+                .iter()
+                .fold(String::new(), |text, header| text + header + "\n"))
+        })
+    }
+
+    /// A text from the cache, or made and kept there.
+    fn kept(
+        &self,
+        kind: &str,
+        job: &Job,
+        make: impl FnOnce() -> Result<String, AlignError>,
+    ) -> Result<String, AlignError> {
+        let mut key = Key::new(kind);
         key.text(RECIPE)
             .text(&job.object_key(&self.toolchain.id, self.toolchain.flags(job.cpp)));
         let path = self
             .cache
             .folder("diagnostics")?
             .join(format!("{}.txt", key.finish()));
-        if let Ok(words) = fs_err::read_to_string(&path) {
-            return Ok(words);
+        if let Ok(text) = fs_err::read_to_string(&path) {
+            return Ok(text);
         }
-        // Shared with whoever compiles at the same time.
-        let _slot = self.cache.slot(workers)?;
+        let text = make()?;
+        write_atomically(&path, text.as_bytes())?;
+        Ok(text)
+    }
+
+    /// The build's command line for a file, with warnings on, and with other arguments instead of an output.
+    fn command(&self, job: &Job, arguments: &[&str]) -> Command {
         let build = self.toolchain.compile(job.cpp);
         let mut command = Command::new(build.get_program());
         command
@@ -125,34 +208,35 @@ impl Check<'_> {
                     .filter_map(|(name, value)| Some((name, value?))),
             )
             .args(job.flags.iter().filter(|flag| *flag != SILENT))
-            .args(["-fsyntax-only", "-Wdeprecated-declarations"])
+            .args(arguments)
             .arg(&job.file)
             // Messages in English, with plain quotes.
             .env("LC_ALL", "C")
             .stdin(Stdio::null());
-        let output = command.output().map_err(|source| AlignError::Io {
-            what: "Could not run",
-            path: PathBuf::from(command.get_program()),
-            source,
-        })?;
-        let mut words = String::from_utf8_lossy(&output.stderr).into_owned();
-        if !output.status.success() && !words.contains("error: ") {
-            // Killed, for example.
-            return Err(BuildError::Command {
-                what: format!("Could not check {}", job.label),
-                command: format!("{command:?}"),
-                output: format!("{words}{}", output.status),
-            }
-            .into());
-        }
-        // Other warnings are upstream's to read, and some engines have thousands of them.
-        words = words
-            .lines()
-            .filter(|line| line.contains("error: ") || line.contains(DEPRECATED))
-            .fold(String::new(), |text, line| text + line + "\n");
-        write_atomically(&path, words.as_bytes())?;
-        Ok(words)
+        command
     }
+}
+
+fn workers() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn output(command: &mut Command) -> Result<(Output, bool), AlignError> {
+    let output = command.output().map_err(|source| AlignError::Io {
+        what: "Could not run",
+        path: PathBuf::from(command.get_program()),
+        source,
+    })?;
+    let status = output.status.success();
+    Ok((output, status))
+}
+
+fn failed(job: &Job, command: &Command, words: &str) -> AlignError {
+    AlignError::Build(BuildError::Command {
+        what: format!("Could not check {}", job.label),
+        command: format!("{command:?}"),
+        output: words.into(),
+    })
 }
 
 /// A line of the compiler's that matters.
@@ -164,7 +248,7 @@ enum Said {
 
 impl Said {
     /// `/place/file.cpp:12:3: warning: 'ggml_old' is deprecated [-Wdeprecated-declarations]`
-    fn parse(line: &str, roots: &[(&PathBuf, &String)]) -> Option<Self> {
+    fn parse(line: &str) -> Option<Self> {
         let (place, message, error) = match (
             line.split_once(": fatal error: "),
             line.split_once(": error: "),
@@ -175,27 +259,19 @@ impl Said {
                 (place, message.strip_suffix(DEPRECATED)?.trim_end(), false)
             }
         };
-        // Without the column, which says nothing more; and below the engine's name, wherever it lies.
+        // Without the column, which says nothing more.
         let mut parts = place.rsplitn(2, ':');
         let place = match (parts.next(), parts.next()) {
             (Some(last), Some(before)) if last.bytes().all(|c| c.is_ascii_digit()) => before,
             _ => place,
         };
-        let place = roots
-            .iter()
-            .find_map(|(root, name)| {
-                let below = place.strip_prefix(root.to_str()?)?;
-                Some(format!("{name}{below}"))
-            })
-            .unwrap_or_else(|| {
-                // Of ours.
-                place
-                    .rsplit_once('/')
-                    .map_or(place, |(_, file)| file)
-                    .into()
-            });
+        // Below an engine's name; of ours, which are generated, the file alone.
+        let place = match place.rsplit_once('/') {
+            Some((_, file)) if place.starts_with('/') => file,
+            _ => place,
+        };
         let diagnostic = Diagnostic {
-            place,
+            place: place.into(),
             message: message.into(),
         };
         if error {
@@ -228,7 +304,7 @@ mod tests {
         headers = []
         functions = []
     "#;
-    const SOURCE: &str = "#include <ggml.h>\n\
+    const SOURCE: &str = "#include <ggml.h>\n#include \"./ggml/private.h\"\n\
         void mine(ggml_context * c, ggml_tensor * t) {\n\
         ggml_mul_mat_set_prec(t, GGML_PREC_F32);\n\
         ggml_no_such_function(c);\n}\n";
@@ -240,6 +316,7 @@ mod tests {
         fs_err::create_dir(root.join("ggml")).unwrap();
         for (file, text) in [
             ("mine.cpp", SOURCE),
+            ("ggml/private.h", "struct ggml_ours { int x; };\n"),
             ("CMakeLists.txt", "project(\"mine\" VERSION 1.2.3)\n"),
             (
                 "ggml/CMakeLists.txt",
@@ -269,17 +346,18 @@ mod tests {
                 .filter(|place| place.starts_with("mine/"))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(places(&found.errors), ["mine/mine.cpp:4"]);
+        assert_eq!(places(&found.errors), ["mine/mine.cpp:5"]);
         assert!(
             found.errors[0]
                 .message
                 .contains("'ggml_no_such_function' was not declared")
         );
-        assert_eq!(places(&found.deprecations), ["mine/mine.cpp:3"]);
+        assert_eq!(places(&found.deprecations), ["mine/mine.cpp:4"]);
         assert!(
             found.deprecations[0].message.contains("ggml_prec_set_acc"),
             "{found:?}"
         );
+        assert_eq!(found.own_headers, ["private.h"]);
         // The second time from the cache.
         let again = check.run(&tree, &ggml).unwrap();
         assert_eq!(
@@ -290,15 +368,13 @@ mod tests {
 
     #[test]
     fn lines_of_the_compiler() {
-        let root = PathBuf::from("/sources/whisper.cpp");
-        let name = "whisper".to_owned();
-        let parse = |line| Said::parse(line, &[(&root, &name)]);
+        let parse = Said::parse;
         let diagnostic = |place: &str, message: &str| Diagnostic {
             place: place.into(),
             message: message.into(),
         };
         assert_eq!(
-            parse("/sources/whisper.cpp/src/a.cpp:12:34: error: 'ggml_x' was not declared"),
+            parse("whisper/src/a.cpp:12:34: error: 'ggml_x' was not declared"),
             Some(Said::Error(diagnostic(
                 "whisper/src/a.cpp:12",
                 "'ggml_x' was not declared"
@@ -313,7 +389,7 @@ mod tests {
         );
         assert_eq!(
             parse(
-                "/sources/whisper.cpp/src/a.cpp:5:6: warning: 'void ggml_old()' is deprecated: use \
+                "whisper/src/a.cpp:5:6: warning: 'void ggml_old()' is deprecated: use \
                  ggml_new() [-Wdeprecated-declarations]"
             ),
             Some(Said::Deprecated(diagnostic(

@@ -40,7 +40,9 @@ pub fn human(report: &Report) -> String {
             if engine.pinned { ", and needs it" } else { "" }
         );
     }
-    text += "\nDifferences in memory\n";
+    if !report.distances.is_empty() {
+        text += "\nDifferences in memory\n";
+    }
     for distance in &report.distances {
         let [one, other] = &distance.engines;
         let _ = writeln!(
@@ -83,7 +85,10 @@ pub fn markdown(report: &Report) -> String {
             engine.name, engine.title, engine.version, engine.ggml_version, engine.ggml_commit
         );
     }
-    text += "\n### How far they are apart in memory\n\n";
+    text.push('\n');
+    if !report.distances.is_empty() {
+        text += "### How far they are apart in memory\n\n";
+    }
     for distance in &report.distances {
         let [one, other] = &distance.engines;
         let _ = writeln!(
@@ -130,7 +135,7 @@ pub fn markdown(report: &Report) -> String {
                     "| {} | {} | {} | {} | {} |",
                     attempt.engine,
                     case.model,
-                    clean(&case.input).replace('|', "\\|"),
+                    clean(&case.input.replace('\n', "\\n")).replace('|', "\\|"),
                     measure(&case.measure),
                     if case.within { "yes" } else { "**no**" }
                 );
@@ -325,9 +330,14 @@ fn measure(measure: &Measure) -> String {
                     "other text after {equal_tokens} of {tokens} tokens: \"{found}\", not \"{expected}\""
                 )
             };
+            let probabilities = if *equal_tokens > 0 {
+                format!(", probabilities max {max:.2e}, mean {mean:.2e}")
+            } else {
+                String::new()
+            };
             format!(
-                "{text}, probabilities max {max:.2e}, mean {mean:.2e}; logits of languages max \
-                 {languages_max:.2e}, mean {languages_mean:.2e}"
+                "{text}{probabilities}; logits of languages max {languages_max:.2e}, mean \
+                 {languages_mean:.2e}"
             )
         }
         Measure::Picture { psnr, max } => format!(
@@ -366,6 +376,13 @@ fn details(candidate: &Candidate, bullet: &str, quote: &str) -> String {
         let Some(compiled) = &attempt.compiled else {
             continue;
         };
+        for header in &compiled.own_headers {
+            let _ = writeln!(
+                text,
+                "{bullet}{name} includes {quote}{}{quote} of its own ggml, whatever it is compiled against",
+                clean(header)
+            );
+        }
         for (word, found) in [
             ("error", &compiled.errors),
             ("deprecated", &compiled.deprecations),

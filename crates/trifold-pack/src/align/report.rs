@@ -190,6 +190,9 @@ pub struct Compiled {
     pub errors: Vec<Diagnostic>,
     /// Calls of ggml's functions that are deprecated.
     pub deprecations: Vec<Diagnostic>,
+    /// Headers of the ggml that the engine ships that it includes all the same, below that ggml's folder:
+    /// what they say of structs is not the candidate's.
+    pub own_headers: Vec<String>,
 }
 
 /// Something that the compiler said.
