@@ -4,6 +4,9 @@
 //! Each engine gets two models: its demo model, and one with random weights of another quantisation,
 //! made anew each time from a fixed seed ([`models`]). One thread, no sampling, fixed seeds.
 
+#[cfg(not(any(feature = "diffusion", feature = "llama", feature = "whisper")))]
+compile_error!("Choose engines with the features diffusion, llama and whisper");
+
 mod answers;
 mod models;
 #[cfg(feature = "diffusion")]

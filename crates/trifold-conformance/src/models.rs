@@ -8,7 +8,10 @@ mod gguf;
 mod random;
 mod speech;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
@@ -100,7 +103,10 @@ fn models(demo: PathBuf, name: &'static str, random: PathBuf) -> Result<[Model; 
         let sha256 = Sha256::digest(fs_err::read(&path)?);
         Ok(Model {
             name,
-            sha256: sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: sha256.iter().fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            }),
             path,
             random,
         })

@@ -22,7 +22,6 @@ impl Random {
     /// Of mean 0 and standard deviation 1, all equally probable in their range: no function of the
     /// system's mathematics library is in it, so that it is the same everywhere.
     #[expect(
-        clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
         reason = "24 random bits are exact in single precision"
     )]
