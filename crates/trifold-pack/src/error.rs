@@ -112,7 +112,6 @@ pub enum PackError {
         /// Where it was looked for.
         folder: PathBuf,
     },
-    Seal(#[from] trifold_build::BuildError),
     /// Engines cannot be compared.
     #[error(transparent)]
     Align(#[from] crate::align::AlignError),
