@@ -141,12 +141,12 @@ fn what_is_no_text_model() {
         (
             Path::new(SPEECH),
             "Expected a text model (GGUF)",
-            "trifold transcribe",
+            "the crate `trifold-whisper`",
         ),
         (
             Path::new(PICTURE),
             "Expected a text model (GGUF)",
-            "trifold draw",
+            "the crate `trifold-diffusion`",
         ),
         (
             Path::new("no/such.gguf"),
