@@ -20,6 +20,10 @@ use tempfile::TempDir;
 /// Every random model begins with it.
 const SEED: u64 = 20_260_101;
 
+/// The mean gain of the norm that logits follow from: it gives them a spread of about 4. With gains near 1 all
+/// tokens would be about as probable, and which one wins a matter of the last digit.
+const CONFIDENCE: f32 = 4.0;
+
 /// The files of all models.
 pub(crate) struct Files {
     folder: PathBuf,
@@ -40,7 +44,7 @@ pub(crate) struct Model {
 
 #[cfg_attr(
     not(all(feature = "diffusion", feature = "llama", feature = "whisper")),
-    expect(dead_code, reason = "each engine uses its own")
+    allow(dead_code, reason = "each engine uses its own, and the tests use all")
 )]
 impl Files {
     /// `folder` is that of the demo models.
@@ -112,4 +116,33 @@ fn models(demo: PathBuf, name: &'static str, random: PathBuf) -> Result<[Model; 
         })
     };
     Ok([model("demo", demo, false)?, model(name, random, true)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The check that each kind of file has to pass before an engine sees it.
+    type Check = fn(PathBuf) -> Result<trifold_formats::ModelFile, trifold_formats::FormatError>;
+    type Make = fn(&Files) -> Result<[Model; 2]>;
+
+    #[test]
+    fn random_models_are_the_same_every_time_and_pass_all_checks() {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+        let one = Files::make(&demo).unwrap();
+        let other = Files::make(&demo).unwrap();
+        let kinds: [(Make, Check); 3] = [
+            (Files::text, trifold_formats::check_text_model),
+            (Files::speech, trifold_formats::check_speech_model),
+            (Files::picture, trifold_formats::check_picture_model),
+        ];
+        for (models, check) in kinds {
+            let [_, random] = models(&one).unwrap();
+            let [trained, again] = models(&other).unwrap();
+            assert_eq!(random.sha256, again.sha256);
+            assert_ne!(random.sha256, trained.sha256);
+            assert!(random.random && !trained.random);
+            check(random.path).unwrap();
+        }
+    }
 }

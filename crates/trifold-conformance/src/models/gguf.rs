@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use trifold_formats::{GgmlType, Gguf, ModelFile};
 
-use super::{SEED, random::Random};
+use super::{CONFIDENCE, SEED, random::Random};
 
 const ALIGNMENT: usize = 32;
 const STRING: u32 = 8;
@@ -18,6 +18,9 @@ const HEADS: u32 = 4;
 const HEADS_KV: u32 = 2;
 const FEED_FORWARD: u64 = 512;
 const LAYERS: u32 = 4;
+
+/// Logits follow from what this gives.
+const LAST_NORM: &str = "output_norm.weight";
 
 /// A model of the architecture qwen2, which has biases and another kind of rotation than llama, with the demo
 /// model's tokenizer.
@@ -47,7 +50,7 @@ pub(super) fn random_text(demo: &Path) -> Result<Vec<u8>> {
     let mut random = Random::new(SEED);
     let mut add = |name: &str, dims: &[u64], dtype| out.random(&mut random, name, dims, dtype);
     add("token_embd.weight", &[WIDTH, vocabulary], GgmlType::Q6K)?;
-    add("output_norm.weight", &[WIDTH], GgmlType::F32)?;
+    add(LAST_NORM, &[WIDTH], GgmlType::F32)?;
     for layer in 0..LAYERS {
         for (name, outputs, dtype) in [
             ("attn_q", WIDTH, GgmlType::Q4K),
@@ -195,7 +198,8 @@ impl Writer {
         }
         self.tensors.extend(dtype.id().to_le_bytes());
         self.tensors.extend((self.data.len() as u64).to_le_bytes());
-        self.data.extend(random.tensor(name, dims, dtype, 1.0)?);
+        let gain = if name == LAST_NORM { CONFIDENCE } else { 1.0 };
+        self.data.extend(random.tensor(name, dims, dtype, gain)?);
         pad(&mut self.data);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use trifold_formats::{GgmlType, ModelFile};
 
-use super::{SEED, random::Random};
+use super::{CONFIDENCE, SEED, random::Random};
 
 /// Where the file type lies: behind the magic number and ten hyperparameters.
 const FTYPE: std::ops::Range<usize> = 44..48;
@@ -13,10 +13,8 @@ const FTYPE: std::ops::Range<usize> = 44..48;
 /// The file type of `q8_0`, with the version of ggml's quantised types.
 const Q8_0: u32 = 2007;
 
-/// Logits follow from what this norm gives. With gains near 1 all tokens would be about as probable, and
-/// which one wins a matter of the last digit.
+/// Logits follow from what this gives.
 const LAST_NORM: &str = "decoder.ln.weight";
-const CONFIDENCE: f32 = 4.0;
 
 /// A model with the demo model's dimensions, filters and vocabulary.
 pub(super) fn random(demo: &Path) -> Result<Vec<u8>> {
