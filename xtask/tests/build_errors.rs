@@ -174,6 +174,32 @@ fn wrong_values_and_other_systems() {
 }
 
 #[test]
+fn other_revisions() {
+    says(
+        &build(&[("TRIFOLD_ALIGNED_TO", "tetris")]),
+        &["Unknown engine: tetris", "diffusion, llama, whisper"],
+    );
+    says(
+        &build(&[("TRIFOLD_ENGINES", "/missing/engines.toml")]),
+        &["Could not read: /missing/engines.toml"],
+    );
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("engines.toml");
+    let text = include_str!("../../engines.toml");
+    let whisper = "{ crate = \"whisper-rs-sys\", version = \"0.15.0\", dir = \"whisper.cpp\" }";
+    assert!(text.contains(whisper));
+    std::fs::write(
+        &file,
+        text.replace(whisper, "{ path = \"/missing/whisper\" }"),
+    )
+    .unwrap();
+    says(
+        &build(&[("TRIFOLD_ENGINES", file.to_str().unwrap())]),
+        &["/missing/whisper"],
+    );
+}
+
+#[test]
 fn an_unknown_engine_is_told_the_known_ones() {
     let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args(["engines", "wisper"])
