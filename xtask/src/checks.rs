@@ -1,6 +1,12 @@
 //! `test` and `lint`: the same steps on every machine, each announced, each with its time.
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{
+    path::Path,
+    process::Command,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -181,8 +187,87 @@ pub(crate) fn step(what: &str, mut command: impl std::borrow::BorrowMut<Command>
     Ok(())
 }
 
+/// Steps that do not wait for each other, two at a time: most of what they do needs one core. What each
+/// prints is shown when it has ended.
+pub(crate) fn steps(steps: Vec<(String, Command)>) -> Result<()> {
+    const AT_ONCE: usize = 2;
+    let queue = Mutex::new(steps.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let run = || {
+        while let Some((what, command)) = next() {
+            quiet_step(&what, command)?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(run)).collect();
+        // All are waited for, before the first failure is told.
+        let results: Vec<Result<()>> = workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|_| bail!("A step panicked")))
+            .collect();
+        results.into_iter().collect()
+    })
+}
+
+fn quiet_step(what: &str, mut command: Command) -> Result<()> {
+    eprintln!("\n==> {what}: started");
+    let started = Instant::now();
+    let output = command
+        .output()
+        .with_context(|| format!("Could not run {command:?}"))?;
+    let seconds = started.elapsed().as_secs();
+    let ended = if output.status.success() {
+        "passed"
+    } else {
+        "failed"
+    };
+    // In one piece: another step may have something to say at the same time.
+    eprint!(
+        "\n==> {what}: output\n{}{}==> {what}: {ended} after {seconds} s\n",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    if !output.status.success() {
+        bail!(
+            "{what}: failed ({})\nhint: run it alone: {command:?}",
+            output.status
+        );
+    }
+    Ok(())
+}
+
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> (String, Command) {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        (script.to_owned(), command)
+    }
+
+    #[test]
+    fn all_steps_run_and_a_failed_one_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let touch = |name: &str| format!("touch '{}'", folder.path().join(name).display());
+        let list = [
+            shell(&touch("first")),
+            shell("exit 3"),
+            shell(&touch("second")),
+            shell(&touch("third")),
+        ];
+        let error = steps(list.into()).expect_err("one fails");
+        assert!(error.to_string().starts_with("exit 3: failed"), "{error}");
+        for name in ["first", "second", "third"] {
+            assert!(folder.path().join(name).is_file(), "{name}");
+        }
+        steps(vec![shell("true")]).expect("it passes");
+    }
 }

@@ -53,7 +53,14 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     let default = &interpreters.default;
     let tests = Environment::new(root, "test", &default.path, &["test.txt", "lint.txt"])?;
     tests.install_trifold(&aligned)?;
-    suites(root, &tests, default)?;
+    checks::steps(
+        SUITES
+            .map(|name| {
+                let step = format!("Python {default}: {name}");
+                (step, pytest(root, &tests, name))
+            })
+            .into(),
+    )?;
     let mut stubs = tests.python();
     stubs
         .args(["-m", "mypy.stubtest", "--allowlist"])
@@ -65,17 +72,19 @@ pub(crate) fn test(root: &Path) -> Result<()> {
         "Python: the tools of the packages",
         &mut pytest(root, &tests, "tools"),
     )?;
+    let mut others = Vec::new();
     for other in interpreters.extremes() {
         let name = format!("test-3.{}", other.version.0);
         let tests = Environment::new(root, &name, &other.path, &["test.txt"])?;
         tests.install_trifold(&aligned)?;
         let mut pytest = pytest(root, &tests, ELSEWHERE[0]);
         pytest.args(ELSEWHERE[1..].iter().map(|name| suite(name)));
-        step(
-            &format!("Python {other}: llama, the umbrella, the tours of the others"),
-            &mut pytest,
-        )?;
+        others.push((
+            format!("Python {other}: llama, the umbrella, the tours of the others"),
+            pytest,
+        ));
     }
+    checks::steps(others)?;
 
     let newest = interpreters.newest(PEERS);
     let peers = Environment::new(root, "peers", &newest.path, &["peers.txt"])?;
@@ -94,14 +103,6 @@ pub(crate) fn test(root: &Path) -> Result<()> {
         &mut pytest(root, &environment, "pinned"),
     )?;
     eprintln!("\n{}; {torch}", summary(&interpreters));
-    Ok(())
-}
-
-fn suites(root: &Path, environment: &Environment, python: &Interpreter) -> Result<()> {
-    for name in SUITES {
-        let mut pytest = pytest(root, environment, name);
-        step(&format!("Python {python}: {name}"), &mut pytest)?;
-    }
     Ok(())
 }
 
