@@ -31,7 +31,7 @@ use trifold_build::{
     BuildError, Builder, Mode, cache::Cache, config::Config, glibc::Floor, parts::GGML_EXPORTS,
 };
 
-use crate::PackError;
+use crate::{PackError, text};
 use glue::Half;
 use link::{Linker, Symbols};
 
@@ -151,11 +151,16 @@ impl Built {
     }
 }
 
-/// The schema of a list of [`Built`].
+/// The schema of [`to_json`].
 #[must_use]
 pub fn schema() -> String {
-    let schema = schemars::schema_for!(Vec<Built>);
-    serde_json::to_string_pretty(schema.as_value()).unwrap_or_default() + "\n"
+    text::schema::<Vec<Built>>()
+}
+
+/// What was built, for programs.
+#[must_use]
+pub fn to_json(built: &[Built]) -> String {
+    text::pretty(&built)
 }
 
 /// The folder with libraries, beside the packages.

@@ -1,4 +1,7 @@
-//! Words and numbers for people.
+//! Words and numbers for people, and JSON.
+
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// The first few of a list, and how many more there are.
 pub(crate) fn some(items: &[impl AsRef<str>], count: usize) -> String {
@@ -45,6 +48,18 @@ pub fn bytes(bytes: u64) -> String {
         }
     }
     format!("{bytes} B")
+}
+
+/// JSON for programs and people. Reports have text for keys, and nothing that fails to be written.
+pub(crate) fn pretty(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("its maps have text as keys");
+    text.push('\n');
+    text
+}
+
+/// The schema of a report's [JSON](pretty).
+pub(crate) fn schema<T: JsonSchema>() -> String {
+    pretty(schemars::schema_for!(T).as_value())
 }
 
 /// Percent, rounded down, of what is not zero.

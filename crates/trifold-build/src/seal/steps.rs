@@ -22,11 +22,7 @@ impl Steps<'_> {
         objects: &[PathBuf],
         wrap: &[&str],
     ) -> Result<PathBuf, BuildError> {
-        let out = self.scratch.join(format!("{name}.o"));
-        let mut command = self.linker();
-        command.args(wrap.iter().map(|name| format!("--wrap={name}")));
-        command.arg("-o").arg(&out).args(objects);
-        self.run(&mut command, &out)
+        self.link_wrapped(self.linker(), name, objects, wrap)
     }
 
     /// [`Steps::link`] that leaves section groups as they are, for another linker to merge.
@@ -36,14 +32,21 @@ impl Steps<'_> {
         objects: &[PathBuf],
         wrap: &[&str],
     ) -> Result<PathBuf, BuildError> {
-        let out = self.scratch.join(format!("{name}.o"));
         let mut command = self.toolchain.ld();
-        command
-            .args(["-r", "-z", "noexecstack"])
-            .args(wrap.iter().map(|name| format!("--wrap={name}")))
-            .arg("-o")
-            .arg(&out)
-            .args(objects);
+        command.args(["-r", "-z", "noexecstack"]);
+        self.link_wrapped(command, name, objects, wrap)
+    }
+
+    fn link_wrapped(
+        &self,
+        mut command: Command,
+        name: &str,
+        objects: &[PathBuf],
+        wrap: &[&str],
+    ) -> Result<PathBuf, BuildError> {
+        let out = self.scratch.join(format!("{name}.o"));
+        command.args(wrap.iter().map(|name| format!("--wrap={name}")));
+        command.arg("-o").arg(&out).args(objects);
         self.run(&mut command, &out)
     }
 

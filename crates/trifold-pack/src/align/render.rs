@@ -2,28 +2,20 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
-
 use super::{Attempt, Candidate, Case, Difference, Measure, Report, Verdict};
-use crate::text::{clean, plural, thousands};
+use crate::text::{self, clean, plural, thousands};
 
 /// Of each list, for people; programs get all.
 const SHOWN: usize = 8;
 
 /// The schema of [`to_json`].
 pub fn schema() -> String {
-    pretty(schemars::schema_for!(Report).as_value())
+    text::schema::<Report>()
 }
 
 /// Writes the report for programs.
 pub fn to_json(report: &Report) -> String {
-    pretty(report)
-}
-
-fn pretty(value: &impl Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(value).expect("its maps have text as keys");
-    text.push('\n');
-    text
+    text::pretty(report)
 }
 
 /// Writes the report for people.

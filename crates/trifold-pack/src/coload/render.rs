@@ -5,8 +5,6 @@ use std::{
     fmt::Write as _,
 };
 
-use serde::Serialize;
-
 use super::{
     report::{
         Binding, BindingKind, Outcome, PackageKind, Report, Run, Safety, Seen, Step, Verdict,
@@ -31,18 +29,12 @@ const LONGEST_LINE: usize = 160;
 
 /// The schema of [`to_json`].
 pub fn schema() -> String {
-    pretty(schemars::schema_for!(Report).as_value())
+    text::schema::<Report>()
 }
 
 /// Writes the report for programs.
 pub fn to_json(report: &Report) -> String {
-    pretty(report)
-}
-
-fn pretty(value: &impl Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(value).expect("its maps have text as keys");
-    text.push('\n');
-    text
+    text::pretty(report)
 }
 
 /// Writes the report for people. The same report gives the same text.

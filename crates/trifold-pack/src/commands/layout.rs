@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::json;
 use trifold_build::{Mode, config::Config, glibc::Floor};
 use trifold_pack::{
     PackError,
@@ -181,7 +180,7 @@ pub(crate) fn wheel(args: &WheelArgs) -> Result<Outcome, PackError> {
 
 fn show(all: &[Built], json: bool) -> Result<(), PackError> {
     if json {
-        return print(&format!("{:#}\n", json!(all)));
+        return print(&layout::to_json(all));
     }
     let mut text = String::new();
     for built in all {

@@ -3,23 +3,18 @@
 use std::fmt::Write as _;
 
 use super::{Coload, Outcome, Report, Row, Tests};
+use crate::text;
 
 /// JSON.
 #[must_use]
 pub fn to_json(report: &Report) -> String {
-    pretty(report)
+    text::pretty(report)
 }
 
 /// The schema of [`to_json`].
 #[must_use]
 pub fn schema() -> String {
-    pretty(schemars::schema_for!(Report).as_value())
-}
-
-fn pretty(value: &impl serde::Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
-    text.push('\n');
-    text
+    text::schema::<Report>()
 }
 
 const HEADS: [&str; 10] = [
@@ -96,7 +91,7 @@ fn cells(row: &Row) -> [String; 10] {
         format!("{}{count}", megabytes(wheels)),
         megabytes(row.installed_bytes),
         revisions(row),
-        crate::text::thousands(row.private_exports as u64),
+        text::thousands(row.private_exports as u64),
         coload(&row.coload),
         outcome(&row.start_ms, |milliseconds| format!("{milliseconds:.1}")),
         outcome(&row.resident_bytes, |bytes| megabytes(*bytes)),
@@ -139,7 +134,7 @@ fn coload(runs: &[Coload]) -> String {
             words.push(format!("{} of {} runs fail", found.failures, found.runs));
         }
         if found.symbols > 0 {
-            let count = crate::text::thousands(found.symbols as u64);
+            let count = text::thousands(found.symbols as u64);
             words.push(format!("{count} symbols of another"));
         }
         format!("{}: {}", found.flags, words.join(", "))

@@ -41,7 +41,7 @@ pub fn sarif(report: &Report) -> String {
             result(package, finding, index)
         })
         .collect();
-    super::pretty(&json!({
+    crate::text::pretty(&json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [{

@@ -20,7 +20,7 @@ pub fn sbom(report: &Report) -> String {
         components.push(component(package, &reference, &inside));
         dependencies.push(json!({ "ref": reference, "dependsOn": parts }));
     }
-    super::pretty(&json!({
+    crate::text::pretty(&json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.5.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
