@@ -16,6 +16,7 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use trifold_build::{Mode, compile::run, glibc::Floor};
 
 use crate::{
@@ -104,7 +105,7 @@ pub struct Row {
     pub installed_bytes: u64,
     /// The ggml of each engine, all in one process, as they say themselves.
     pub ggml: Outcome<Vec<String>>,
-    /// The same where each engine is compiled against the ggml that it ships.
+    /// The same where each engine is compiled against the ggml that it ships, if it then answers as before.
     pub own_ggml: Outcome<Vec<String>>,
     /// Symbols that others see, and that are neither `PyInit_*` nor a C API made for others.
     pub private_exports: usize,
@@ -238,7 +239,10 @@ impl Comparing<'_> {
         let own_ggml = match layout {
             // It has a ggml of its own for each engine that the field gives one.
             Layout::Monolith => ggml.clone(),
-            _ => self.own_ggml(layout)?,
+            _ => match environment.answers(&self.options.engines) {
+                Outcome::Works(answers) => self.own_ggml(layout, &answers)?,
+                Outcome::Fails(words) => Outcome::Fails(words),
+            },
         };
         (self.progress)(&format!("{layout}: loading together"));
         let coload = measure::coload(&environment, &self.options.engines)?;
@@ -288,8 +292,12 @@ impl Comparing<'_> {
         Environment::new(&self.options.python, &folder, &requirements, &all)
     }
 
-    /// Engines that were compiled against a ggml each, in this layout.
-    fn own_ggml(&mut self, layout: Layout) -> Result<Outcome<Vec<String>>, PackError> {
+    /// Engines that were compiled against a ggml each, in this layout; `answers` are those of aligned ones.
+    fn own_ggml(
+        &mut self,
+        layout: Layout,
+        answers: &Map<String, Value>,
+    ) -> Result<Outcome<Vec<String>>, PackError> {
         (self.progress)(&format!("{layout}: each engine with its own ggml"));
         let options = self.layout_options(layout, Mode::Pinned, "pinned");
         let wheels = match layout::wheels(self.workspace, &options) {
@@ -298,8 +306,8 @@ impl Comparing<'_> {
             Err(error) => return Err(error),
         };
         let environment = self.environment(&format!("{layout}-pinned"), &wheels)?;
-        // Not only imported: their answers must be those that each gives alone.
-        Ok(environment.answers_together(&self.options.engines))
+        // Not only imported: another ggml than the one that they were compiled against may answer, too.
+        Ok(environment.versions_if(&self.options.engines, answers))
     }
 
     fn tests(&self, environment: &Environment) -> Result<Tests, PackError> {

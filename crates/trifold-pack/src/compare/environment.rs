@@ -79,20 +79,41 @@ impl Environment {
         }
     }
 
-    /// [`Self::versions`], if the engines answer together as each alone.
-    pub(super) fn answers_together(&self, engines: &[String]) -> Outcome<Vec<String>> {
+    /// What the engines answer, in one process.
+    pub(super) fn answers(&self, engines: &[String]) -> Outcome<Map<String, Value>> {
+        self.ask("answers", engines)
+    }
+
+    /// [`Self::versions`], if the engines answer as `expected`, each alone and all together.
+    pub(super) fn versions_if(
+        &self,
+        engines: &[String],
+        expected: &Map<String, Value>,
+    ) -> Outcome<Vec<String>> {
         let mut alone = Map::new();
         for engine in engines {
-            match self.ask::<Map<String, Value>>("answers", std::slice::from_ref(engine)) {
+            match self.answers(std::slice::from_ref(engine)) {
                 Outcome::Works(answer) => alone.extend(answer),
                 Outcome::Fails(words) => return Outcome::Fails(format!("{engine} alone: {words}")),
             }
         }
-        match self.ask::<Map<String, Value>>("answers", engines) {
-            Outcome::Works(together) if together == alone => self.versions(engines),
-            Outcome::Works(_) => Outcome::Fails("other answers than alone".to_owned()),
-            Outcome::Fails(words) => Outcome::Fails(words),
+        for (what, found) in [
+            ("alone", Outcome::Works(alone)),
+            ("together", self.answers(engines)),
+        ] {
+            match found {
+                Outcome::Works(found) if found == *expected => {}
+                Outcome::Works(found) => {
+                    let other = expected
+                        .iter()
+                        .filter(|(name, answer)| found.get(*name) != Some(answer));
+                    let names: Vec<&str> = other.map(|(name, _)| name.as_str()).collect();
+                    return Outcome::Fails(format!("{what}, other answers: {}", names.join(", ")));
+                }
+                Outcome::Fails(words) => return Outcome::Fails(words),
+            }
         }
+        self.versions(engines)
     }
 
     /// Bytes in memory with a model of each loaded.
