@@ -119,10 +119,15 @@ impl Objects {
 impl Builder {
     /// The builder that the environment asks for, see [`crate::env`].
     pub fn from_env() -> Result<Self, BuildError> {
+        Self::new(Mode::from_env()?)
+    }
+
+    /// The builder of a mode, else as the environment says.
+    pub fn new(mode: Mode) -> Result<Self, BuildError> {
         Ok(Self {
             config: Config::load()?,
             cache: Cache::open()?,
-            mode: Mode::from_env()?,
+            mode,
         })
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     BuildError, Builder, Mode,
     builder::{Objects, shim_folder},
-    elf,
+    compile, elf,
     pattern::matches,
     seal::{Exports, Recipe},
     source,
@@ -92,8 +92,7 @@ impl Builder {
         let mut objects = kit.objects(self, name, false)?;
         let tree = source::locate(&self.config, &self.cache, name)?;
         let shared = units::shared_ggml(&self.config, &self.cache, &tree)?;
-        objects.rest =
-            crate::compile::compile("the shared ggml", &self.cache, &kit.toolchain, &shared)?;
+        objects.rest = compile::compile("the shared ggml", &self.cache, &kit.toolchain, &shared)?;
         let object = folder.join("ggml.o");
         kit.recipe(self, name)
             .ggml(&kit.toolchain, &objects, &object)?;

@@ -107,6 +107,32 @@ impl Exports {
     }
 }
 
+/// What is reached from one function of a static library, such as one that Rust makes, as an object in
+/// `folder` that shows nothing else. `renamed` are functions of others: pairs of the name that the library
+/// calls, and the one that they have.
+///
+/// # Errors
+/// What the tools say.
+pub fn reached(
+    archive: &Path,
+    entry: &str,
+    renamed: &[(String, String)],
+    folder: &Path,
+) -> Result<PathBuf, BuildError> {
+    let title = archive.file_stem().unwrap_or_default().to_string_lossy();
+    let out = folder.join(format!("{title}.o"));
+    Steps::run_all(&title, &Toolchain::find()?, &out, |step| {
+        let linked = step.link_reached("reached", archive, entry)?;
+        let entry = std::iter::once(entry.to_owned());
+        let hidden = step.keep("hidden", &linked, entry, false)?;
+        let names = renamed
+            .iter()
+            .map(|(ours, theirs)| format!("{ours} {theirs}"));
+        step.rename("closed", &hidden, names)
+    })?;
+    Ok(out)
+}
+
 /// How one engine is sealed.
 pub(crate) struct Recipe<'a> {
     pub(crate) config: &'a Config,
@@ -143,21 +169,11 @@ impl Recipe<'_> {
         objects: &Objects,
         folder: &Path,
     ) -> Result<(), BuildError> {
-        let scratch = tempfile::tempdir_in(folder)
-            .map_err(BuildError::io("Could not create a folder in", folder))?;
-        let step = Steps {
-            title: self.engine,
-            toolchain,
-            scratch: scratch.path(),
-        };
-
-        let mut parts = [&objects.base[..], &objects.rest].concat();
-        for (level, objects) in &objects.kernels {
-            parts.push(self.kernels(&step, level, objects)?);
-        }
-        let linked = step.link("all", &parts, &self.wrapped())?;
         let object = folder.join(format!("trifold_{}.o", self.engine));
-        self.close(&step, &linked, &object)?;
+        Steps::run_all(self.engine, toolchain, &object, |step| {
+            let linked = step.link("all", &self.parts(step, objects)?, &self.wrapped())?;
+            self.close(step, &linked)
+        })?;
         elf::check_sealed(self.engine, &object, &self.exports.symbols())?;
 
         let archive = folder.join(format!("libtrifold_{}.a", self.engine));
@@ -174,7 +190,7 @@ impl Recipe<'_> {
         objects: &Objects,
         out: &Path,
     ) -> Result<(), BuildError> {
-        self.stepwise(toolchain, out, |step| {
+        Steps::run_all(self.engine, toolchain, out, |step| {
             let kernels = objects.kernels.iter().flat_map(|(_, objects)| objects);
             let rest = objects.base.iter().chain(&objects.rest);
             let parts: Vec<PathBuf> = rest.chain(kernels).cloned().collect();
@@ -189,12 +205,10 @@ impl Recipe<'_> {
         rest: &[PathBuf],
         out: &Path,
     ) -> Result<(), BuildError> {
-        self.stepwise(toolchain, out, |step| {
+        Steps::run_all(self.engine, toolchain, out, |step| {
             let wrapped = [&self.wrapped()[..], &SHARED].concat();
             let linked = step.link("engine", rest, &wrapped)?;
-            let closed = step.scratch.join("engine-closed.o");
-            self.close(step, &linked, &closed)?;
-            Ok(closed)
+            self.close(step, &linked)
         })
     }
 
@@ -205,35 +219,22 @@ impl Recipe<'_> {
         objects: &Objects,
         out: &Path,
     ) -> Result<(), BuildError> {
-        self.stepwise(toolchain, out, |step| {
-            let mut parts = [&objects.base[..], &objects.rest].concat();
-            for (level, objects) in &objects.kernels {
-                parts.push(self.kernels(step, level, objects)?);
-            }
-            step.link("ggml", &parts, &WRAPPED)
+        Steps::run_all(self.engine, toolchain, out, |step| {
+            step.link("ggml", &self.parts(step, objects)?, &WRAPPED)
         })
     }
 
-    /// Runs steps in a folder of their own, and puts their result to `out`.
-    fn stepwise(
-        &self,
-        toolchain: &Toolchain,
-        out: &Path,
-        steps: impl FnOnce(&Steps<'_>) -> Result<PathBuf, BuildError>,
-    ) -> Result<(), BuildError> {
-        let folder = out.parent().unwrap_or(out);
-        let scratch = tempfile::tempdir_in(folder)
-            .map_err(BuildError::io("Could not create a folder in", folder))?;
-        let made = steps(&Steps {
-            title: self.engine,
-            toolchain,
-            scratch: scratch.path(),
-        })?;
-        fs_err::rename(&made, out).map_err(BuildError::io("Could not move an object to", out))
+    /// What is linked, with the kernels closed.
+    fn parts(&self, step: &Steps<'_>, objects: &Objects) -> Result<Vec<PathBuf>, BuildError> {
+        let mut parts = [&objects.base[..], &objects.rest].concat();
+        for (level, objects) in &objects.kernels {
+            parts.push(self.kernels(step, level, objects)?);
+        }
+        Ok(parts)
     }
 
     /// Hides all but the API, and gives that names of its own, as far as the object defines it.
-    fn close(&self, step: &Steps<'_>, linked: &Path, object: &Path) -> Result<(), BuildError> {
+    fn close(&self, step: &Steps<'_>, linked: &Path) -> Result<PathBuf, BuildError> {
         let exports = self.exports;
         let guarded = exports
             .functions
@@ -255,7 +256,7 @@ impl Recipe<'_> {
             })
             .into_iter()
             .map(|(ours, theirs)| format!("{theirs} {ours}"));
-        step.rename(&hidden, names, object)
+        step.rename("closed", &hidden, names)
     }
 
     /// One CPU level's kernels, closed but for the names that match `keep`.

@@ -374,16 +374,7 @@ impl Planner<'_> {
                 fs_err::read_to_string(&path).map_err(BuildError::io("Could not read", &path))?;
             files.push((file, text));
         }
-        let folder = self.generate("shim", &files)?;
-        let mut flags = self.engine_flags(name, tree, ggml, &[])?;
-        flags.generated(&folder);
-        flags.plain(&format!("-DTRIFOLD_ENGINE={name}"));
-        Ok(files
-            .iter()
-            .map(|(file, _)| file)
-            .filter(|file| is_cpp(file))
-            .map(|file| flags.job(format!("shim/{file}"), folder.join(file), true))
-            .collect())
+        self.own(name, &files, self.engine_flags(name, tree, ggml, &[])?)
     }
 
     /// Our own C++ for a ggml that several engines share.
@@ -394,11 +385,21 @@ impl Planner<'_> {
             ("stdio.cpp", include_str!("../shim/stdio.cpp")),
         ]
         .map(|(name, text)| (name.to_owned(), text.to_owned()));
-        let folder = self.generate("shared-ggml", &files)?;
         let parts = &self.config.ggml;
-        let mut flags = self.ggml_flags(ggml, &parts.base_defines, &parts.base_includes);
+        let flags = self.ggml_flags(ggml, &parts.base_defines, &parts.base_includes);
+        self.own("ggml", &files, flags)
+    }
+
+    /// Files of our own, whose functions bear the name of what they are compiled into.
+    fn own(
+        &self,
+        name: &str,
+        files: &[(String, String)],
+        mut flags: Flags,
+    ) -> Result<Vec<Job>, BuildError> {
+        let folder = self.generate("shim", files)?;
         flags.generated(&folder);
-        flags.plain("-DTRIFOLD_ENGINE=ggml");
+        flags.plain(&format!("-DTRIFOLD_ENGINE={name}"));
         Ok(files
             .iter()
             .map(|(file, _)| file)

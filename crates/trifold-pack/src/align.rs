@@ -222,11 +222,18 @@ impl<'a> Aligner<'a> {
     }
 
     fn candidate(&self, name: &str, pinned: &[Answers]) -> Result<Candidate, AlignError> {
-        let ggml = revision(&self.config, &self.cache, &self.toolchain, name)?;
+        let located;
+        let known = self.revisions.iter().find(|known| known.name == name);
+        let ggml = if let Some(known) = known {
+            known
+        } else {
+            located = revision(&self.config, &self.cache, &self.toolchain, name)?;
+            &located
+        };
         let mut attempts = Vec::new();
         let mut runnable = Vec::new();
         for revision in &self.revisions {
-            let attempt = self.compile(revision, &ggml)?;
+            let attempt = self.compile(revision, ggml)?;
             if attempt.verdict != Verdict::Pinned && attempt.problem.is_none() {
                 runnable.push(revision.name.as_str());
             }
@@ -297,6 +304,9 @@ impl<'a> Aligner<'a> {
 
     /// Whether what an engine defines for itself changes how it sees ggml's structs.
     fn redefined(&self, ggml: &Revision, defines: &[String]) -> Option<String> {
+        if defines.is_empty() {
+            return None;
+        }
         let defines = [&self.config.common.defines[..], defines].concat();
         match Fingerprint::of_tree(&self.toolchain, &ggml.tree, &defines) {
             Ok(seen) => {

@@ -10,14 +10,13 @@ mod render;
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     time::Instant,
 };
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use trifold_build::{Mode, compile::run, glibc::Floor};
+use trifold_build::{Mode, glibc::Floor};
 
 use crate::{
     PackError,
@@ -178,13 +177,13 @@ pub fn compare(
 ) -> Result<Report, PackError> {
     fs_err::create_dir_all(&options.out)
         .map_err(PackError::io("Could not create", &options.out))?;
+    progress("demo models");
     let mut comparing = Comparing {
         workspace,
         options,
+        models: demo_models(workspace, &options.out.join("models"))?,
         progress,
-        models: PathBuf::new(),
     };
-    comparing.models = comparing.demo_models()?;
     let cold = comparing.cold()?;
     let mut rows = Vec::new();
     let mut bare = Vec::new();
@@ -210,6 +209,16 @@ struct Comparing<'a> {
     progress: &'a mut dyn FnMut(&str),
     /// The wheel with the demo models.
     models: PathBuf,
+}
+
+/// Builds the wheel with the demo models into a folder.
+fn demo_models(workspace: &Workspace, folder: &Path) -> Result<PathBuf, PackError> {
+    workspace.wheels(folder, ["trifold-demo-models".to_owned()])?;
+    layout::wheels_in(folder)?
+        .pop()
+        .ok_or_else(|| PackError::Empty {
+            path: folder.to_owned(),
+        })
 }
 
 /// Seconds that compiling from nothing adds, by whether the objects are open ones.
@@ -320,21 +329,6 @@ impl Comparing<'_> {
             all.failures.extend(found.failures);
         }
         Ok(all)
-    }
-
-    fn demo_models(&mut self) -> Result<PathBuf, PackError> {
-        (self.progress)("demo models");
-        let folder = self.options.out.join("models");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
-        command
-            .args(["run", "--locked", "--quiet", "--package", "xtask", "--"])
-            .args(["wheels", "trifold-demo-models", "--no-sdist", "--out"])
-            .arg(&folder)
-            .current_dir(self.workspace.root());
-        run("Could not build the demo models' wheel", &mut command)?;
-        let wheel = layout::wheels_in(&folder)?.pop();
-        wheel.ok_or(PackError::Empty { path: folder })
     }
 
     /// What an empty cache costs: the layouts that share objects share this.

@@ -15,7 +15,6 @@ mod development;
 mod glue;
 mod link;
 mod wheels;
-mod workspace;
 
 use std::{
     collections::BTreeMap,
@@ -27,17 +26,15 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use trifold_build::{
-    BuildError, Builder, Mode, cache::Cache, config::Config, glibc::Floor, parts::GGML_EXPORTS,
-};
+use trifold_build::{Builder, Mode, cache::Cache, glibc::Floor, parts::GGML_EXPORTS};
 
 use crate::{PackError, text};
 use glue::Half;
 use link::{Linker, Symbols};
 
+pub use crate::workspace::Workspace;
 pub use wheels::wheels;
 pub(crate) use wheels::wheels_in;
-pub use workspace::Workspace;
 
 /// A way of linking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -244,14 +241,14 @@ impl Building<'_> {
         } else {
             Mode::Aligned
         };
-        let part = builder(mode)?.open(engine, self.scratch)?;
+        let part = Builder::new(mode)?.open(engine, self.scratch)?;
         let glue = self.glue(engine, mode, &part.renamed)?;
         self.link_extension(engine, &[&glue, &part.object], &[], &Symbols::All)
     }
 
     fn sealed(&self, engine: &str) -> Result<PathBuf, PackError> {
         let mode = self.options.mode;
-        let sealed = builder(mode)?.build(engine)?;
+        let sealed = Builder::new(mode)?.build(engine)?;
         let glue = self.glue(engine, mode, &[])?;
         self.link_extension(engine, &[&glue, &sealed.object], &[], &Symbols::Module)
     }
@@ -259,7 +256,7 @@ impl Building<'_> {
     /// A library with the engine, and what C needs to call it.
     fn shared_library(&self, engine: &str, built: &mut Built) -> Result<PathBuf, PackError> {
         let mode = self.options.mode;
-        let builder = builder(mode)?;
+        let builder = Builder::new(mode)?;
         let part = builder.exportable(engine, self.scratch)?;
         let version = builder.config.engine(engine)?.api.soversion;
         let library = self.library(&format!("libtrifold-{engine}.so.{version}"))?;
@@ -275,7 +272,7 @@ impl Building<'_> {
     }
 
     fn shared_ggml(&self) -> Result<PathBuf, PackError> {
-        let builder = builder(self.options.mode)?;
+        let builder = Builder::new(self.options.mode)?;
         let aligned_to = &builder.config.common.aligned_to;
         // Its ABI is not stable: the version is part of its name.
         let version = builder.trees(aligned_to)?.1.ggml_version;
@@ -288,7 +285,7 @@ impl Building<'_> {
 
     fn without_ggml(&self, engine: &str, ggml: &Path) -> Result<PathBuf, PackError> {
         let mode = self.options.mode;
-        let builder = builder(mode)?;
+        let builder = Builder::new(mode)?;
         let part = if self.options.unchecked {
             builder.without_any_ggml(engine, self.scratch)?
         } else {
@@ -341,11 +338,3 @@ impl Building<'_> {
 
 /// The extension's file in each package.
 const EXTENSION: &str = "_native.abi3.so";
-
-fn builder(mode: Mode) -> Result<Builder, BuildError> {
-    Ok(Builder {
-        config: Config::load()?,
-        cache: Cache::open()?,
-        mode,
-    })
-}

@@ -38,6 +38,7 @@ pub mod report;
 mod rules;
 mod text;
 mod wheel;
+mod workspace;
 
 pub use audit::{Finding, Native, Package, PackageKind, Report, SCHEMA, audit, of_data};
 pub use config::{Allow, Config};

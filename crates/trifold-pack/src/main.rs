@@ -41,6 +41,12 @@ enum Outcome {
     Denied,
 }
 
+impl Outcome {
+    fn of(clean: bool) -> Self {
+        if clean { Self::Clean } else { Self::Denied }
+    }
+}
+
 /// The command line, or the configuration, means nothing.
 const USAGE: u8 = 2;
 

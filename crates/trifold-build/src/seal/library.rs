@@ -112,8 +112,7 @@ impl Library {
             .iter()
             .filter(|export| export.name != export.sealed)
             .map(|export| format!("{} {}", export.name, export.sealed));
-        let sealed = scratch.path().join("sealed.o");
-        steps.rename(&hidden, names, &sealed)?;
+        let sealed = steps.rename("sealed", &hidden, names)?;
 
         let outside = self.check(&title, &sealed, &exports)?;
         let bytes = fs_err::read(&sealed).map_err(BuildError::io("Could not read", &sealed))?;

@@ -15,6 +15,27 @@ pub(super) struct Steps<'a> {
     pub(super) scratch: &'a Path,
 }
 
+impl<'a> Steps<'a> {
+    /// Runs steps in a folder of their own, and puts their result to `out`, beside it.
+    pub(super) fn run_all(
+        title: &'a str,
+        toolchain: &'a Toolchain,
+        out: &Path,
+        steps: impl FnOnce(&Steps<'_>) -> Result<PathBuf, BuildError>,
+    ) -> Result<(), BuildError> {
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let scratch = tempfile::tempdir_in(folder)
+            .map_err(BuildError::io("Could not create a folder in", folder))?;
+        let made = steps(&Steps {
+            title,
+            toolchain,
+            scratch: scratch.path(),
+        })?;
+        fs_err::rename(&made, out).map_err(BuildError::io("Could not move an object to", out))
+    }
+}
+
 impl Steps<'_> {
     pub(super) fn link(
         &self,
@@ -62,6 +83,20 @@ impl Steps<'_> {
         self.run(&mut command, &out)
     }
 
+    /// Links what is reached from one symbol. Section groups stay, as for [`Steps::link_open`].
+    pub(super) fn link_reached(
+        &self,
+        name: &str,
+        archive: &Path,
+        entry: &str,
+    ) -> Result<PathBuf, BuildError> {
+        let out = self.scratch.join(format!("{name}.o"));
+        let mut command = self.toolchain.ld();
+        command.args(["-r", "-z", "noexecstack", "-u", entry, "-o"]);
+        command.arg(&out).arg(archive);
+        self.run(&mut command, &out)
+    }
+
     fn linker(&self) -> Command {
         let mut command = self.toolchain.ld();
         command.args(["-r", "--force-group-allocation", "-z", "noexecstack"]);
@@ -102,20 +137,22 @@ impl Steps<'_> {
 
     pub(super) fn rename(
         &self,
+        name: &str,
         object: &Path,
         names: impl Iterator<Item = String>,
-        out: &Path,
-    ) -> Result<(), BuildError> {
+    ) -> Result<PathBuf, BuildError> {
+        let out = self.scratch.join(format!("{name}.o"));
         let list = self.list("names", names)?;
         let mut command = self.toolchain.objcopy();
         command
             .arg(format!("--redefine-syms={}", list.display()))
             .arg(object)
-            .arg(out);
+            .arg(&out);
         run(
             &format!("Could not rename the symbols of {}", self.title),
             &mut command,
-        )
+        )?;
+        Ok(out)
     }
 
     fn list(&self, name: &str, lines: impl Iterator<Item = String>) -> Result<PathBuf, BuildError> {

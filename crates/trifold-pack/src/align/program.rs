@@ -1,7 +1,6 @@
 //! The program that runs the engines, built by Cargo with one ggml or another.
 
 use std::{
-    ffi::OsString,
     fs::File,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -12,6 +11,7 @@ use std::{
 use trifold_build::env;
 
 use super::{AlignError, compare::Answers};
+use crate::workspace::cargo;
 
 const PACKAGE: &str = "trifold-conformance";
 
@@ -95,10 +95,8 @@ impl Workspace {
         variables: &[(&str, &str)],
         target: &Path,
     ) -> Result<Program, AlignError> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
+        let mut command = cargo(&self.root);
         command
-            .current_dir(&self.root)
             .args([
                 "build",
                 "--locked",
@@ -113,12 +111,7 @@ impl Workspace {
             .env_remove(env::ENGINES)
             .env_remove(env::GGML)
             .envs(variables.iter().copied())
-            .env("CARGO_TARGET_DIR", target)
-            .stdin(Stdio::null());
-        // Cargo's own variables, where this runs under `cargo test` or `cargo run`, would build it anew.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| of_cargo_run(name)) {
-            command.env_remove(name);
-        }
+            .env("CARGO_TARGET_DIR", target);
         if let Some(revisions) = &self.revisions {
             command.env(env::ENGINES, revisions);
         }
@@ -139,17 +132,6 @@ impl Workspace {
             kind: kind.into(),
         })
     }
-}
-
-/// Whether Cargo sets a variable for what it runs.
-fn of_cargo_run(name: &OsString) -> bool {
-    let name = name.to_string_lossy();
-    name.starts_with("CARGO_PKG_")
-        || name.starts_with("CARGO_MANIFEST_")
-        || matches!(
-            &*name,
-            "CARGO_CRATE_NAME" | "CARGO_BIN_NAME" | "CARGO_PRIMARY_PACKAGE"
-        )
 }
 
 /// The program, from Cargo's messages, one line of JSON each.

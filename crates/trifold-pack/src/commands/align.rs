@@ -1,5 +1,5 @@
 use std::{
-    io::{self, ErrorKind, Write as _},
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -95,18 +95,14 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     } else {
         human(&report)
     })?;
-    Ok(if report.all_may_share() {
-        Outcome::Clean
-    } else {
-        Outcome::Denied
-    })
+    Ok(Outcome::of(report.all_may_share()))
 }
 
 fn write_page(path: &Path, report: &str) -> Result<(), PackError> {
     let page = match fs_err::read_to_string(path) {
         Ok(page) => page,
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-        Err(source) => return Err(failed("Could not read", path, source)),
+        Err(error) => return Err(PackError::io("Could not read", path)(error)),
     };
     let parts = page.split_once(START).and_then(|(before, rest)| {
         let (_, after) = rest.split_once(END)?;
@@ -116,15 +112,7 @@ fn write_page(path: &Path, report: &str) -> Result<(), PackError> {
         Some((before, after)) => format!("{before}{START}\n{report}\n{END}{after}"),
         None => report.to_owned(),
     };
-    fs_err::write(path, text).map_err(|source| failed("Could not write", path, source))
-}
-
-fn failed(what: &'static str, path: &Path, source: io::Error) -> PackError {
-    PackError::Io {
-        what,
-        path: path.into(),
-        source,
-    }
+    fs_err::write(path, text).map_err(PackError::io("Could not write", path))
 }
 
 /// Who has closed standard error wants no progress.

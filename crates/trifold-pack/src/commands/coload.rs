@@ -94,11 +94,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     } else {
         render(&report)
     })?;
-    Ok(if report.is_safe() {
-        Outcome::Clean
-    } else {
-        Outcome::Denied
-    })
+    Ok(Outcome::of(report.is_safe()))
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -113,11 +113,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
         (&args.svg, svg(&report)),
     ] {
         if let Some(path) = path {
-            fs_err::write(path, text).map_err(|source| PackError::Io {
-                what: "Could not write",
-                path: path.clone(),
-                source,
-            })?;
+            fs_err::write(path, text).map_err(PackError::io("Could not write", path))?;
         }
     }
     print(&if args.json {
@@ -125,9 +121,5 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     } else {
         human(&report)
     })?;
-    Ok(if report.is_sound() {
-        Outcome::Clean
-    } else {
-        Outcome::Denied
-    })
+    Ok(Outcome::of(report.is_sound()))
 }

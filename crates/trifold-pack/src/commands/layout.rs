@@ -121,11 +121,7 @@ pub(super) fn engines(names: &[String]) -> Result<Vec<String>, PackError> {
 }
 
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, PackError> {
-    std::path::absolute(path).map_err(|source| PackError::Io {
-        what: "Could not find the folder",
-        path: path.to_owned(),
-        source,
-    })
+    std::path::absolute(path).map_err(PackError::io("Could not find the folder", path))
 }
 
 impl Common {

@@ -12,7 +12,11 @@ use trifold_build::compile::run;
 use super::{Outcome, Suite, Tests, measure::last_words};
 use crate::PackError;
 
-const PROBE: &str = include_str!("probe.py");
+/// Defines `ask(question, engines)`.
+pub(super) const PROBE: &str = include_str!("probe.py");
+
+/// Asks what the arguments say; one line of JSON.
+const ASK: &str = "\nimport json, sys\nprint(json.dumps(ask(sys.argv[1], sys.argv[2:])))\n";
 
 /// A fresh environment.
 pub(super) struct Environment {
@@ -123,7 +127,9 @@ impl Environment {
 
     fn ask<T: DeserializeOwned>(&self, question: &str, engines: &[String]) -> Outcome<T> {
         let mut command = self.python();
-        command.args(["-c", PROBE, question]).args(engines);
+        command
+            .args(["-c", &format!("{PROBE}{ASK}"), question])
+            .args(engines);
         let output = match output(&mut command) {
             Ok(output) => output,
             Err(error) => return Outcome::Fails(error.to_string()),

@@ -10,7 +10,7 @@ use trifold_build::{compile::run, env};
 
 use super::{
     Coload, Outcome, Wheel,
-    environment::{Environment, output},
+    environment::{Environment, PROBE, output},
 };
 use crate::{
     Config, Input, PackError, audit, coload,
@@ -20,9 +20,6 @@ use crate::{
 
 /// How often the interpreter is started.
 const STARTS: usize = 15;
-
-/// Where modules do their work after all are loaded.
-const CHECK: &str = include_str!("probe.py");
 
 /// Seconds that an empty cache of engines adds to a build.
 pub(super) fn cold(workspace: &Workspace, options: &Options) -> Result<f64, PackError> {
@@ -96,11 +93,7 @@ pub(super) fn coload(
         .iter()
         .map(|engine| format!("trifold_{engine}"))
         .collect();
-    let names = serde_json::json!(engines);
-    let check = format!(
-        "{}\nmain('answers', {names})\n",
-        CHECK.replace("if __name__ == \"__main__\":", "if False:")
-    );
+    let check = format!("{PROBE}\nask('answers', {})\n", serde_json::json!(engines));
     let options = coload::Options {
         python: Some(environment.executable()),
         check: Some(check),

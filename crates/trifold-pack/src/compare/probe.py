@@ -1,9 +1,7 @@
-"""Asks the engines of the interpreter that runs this: ``python probe.py QUESTION ENGINE…``, one line of JSON."""
+"""Asks the engines of the interpreter that runs this; whoever includes it calls ``ask``."""
 
 import hashlib
 import importlib
-import json
-import sys
 
 
 def text(module):
@@ -37,7 +35,7 @@ def resident():
     return int(line.split()[1]) * 1024
 
 
-def main(question, engines):
+def ask(question, engines):
     modules = {name: importlib.import_module(f"trifold_{name}") for name in engines}
     if question == "versions":
         return {name: dict(module.versions())["ggml"] for name, module in modules.items()}
@@ -46,7 +44,3 @@ def main(question, engines):
     if question == "resident":
         return resident()
     return {name: answer for name, (_, answer) in done.items()}
-
-
-if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], sys.argv[2:])))

@@ -1,14 +1,14 @@
 //! The Rust half of an extension or library, as one object that any C++ half can be linked to.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
+use std::path::{Path, PathBuf};
+
+use trifold_build::{Mode, compile::run, env, seal::reached, ship};
+
+use super::Options;
+use crate::{
+    PackError,
+    workspace::{Workspace, cargo},
 };
-
-use trifold_build::{Mode, compile::run, env, ship, toolchain::Toolchain};
-
-use super::{Options, Workspace};
-use crate::PackError;
 
 /// What Python calls.
 pub(super) const ENTRY: &str = "PyInit__native";
@@ -59,13 +59,11 @@ pub(super) fn compile(
         .root()
         .join("target/layouts/cargo")
         .join(format!("{}-{kind}", mode.name()));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = cargo(workspace.root());
     command
         .args(["rustc", "--locked", "--quiet", "--lib"])
         .args(["--profile", ship::PROFILE, "--crate-type", "staticlib"])
         .args(["--package", &half.package(engine)])
-        .current_dir(workspace.root())
         .env("CARGO_TARGET_DIR", &target)
         .env(env::GGML, mode.name())
         .env(
@@ -82,8 +80,8 @@ pub(super) fn compile(
     Ok(target.join(ship::PROFILE).join(half.archive(engine)))
 }
 
-/// Links all of it that is reached from its entry, hides the rest, and calls the engine's functions by the
-/// names that they have in this layout.
+/// All of it that is reached from its entry, calling the engine's functions by the names that they have in
+/// this layout.
 pub(super) fn close(
     half: &Half,
     engine: &str,
@@ -91,27 +89,5 @@ pub(super) fn close(
     renamed: &[(String, String)],
     scratch: &Path,
 ) -> Result<PathBuf, PackError> {
-    let toolchain = Toolchain::find()?;
-    let entry = half.entry(engine);
-    let name = archive.file_stem().unwrap_or_default().to_string_lossy();
-    let linked = scratch.join(format!("{name}-linked.o"));
-    let mut link = toolchain.ld();
-    link.args(["-r", "-z", "noexecstack", "-u", &entry, "-o"])
-        .arg(&linked)
-        .arg(archive);
-    run("Could not link the Rust half", &mut link)?;
-    let names = scratch.join(format!("{name}-names"));
-    let lines: Vec<String> = renamed
-        .iter()
-        .map(|(ours, theirs)| format!("{ours} {theirs}\n"))
-        .collect();
-    fs_err::write(&names, lines.concat()).map_err(PackError::io("Could not write", &names))?;
-    let closed = scratch.join(format!("{name}.o"));
-    let mut close = toolchain.objcopy();
-    close
-        .arg(format!("--keep-global-symbol={entry}"))
-        .arg(format!("--redefine-syms={}", names.display()))
-        .args([&linked, &closed]);
-    run("Could not hide the symbols of the Rust half", &mut close)?;
-    Ok(closed)
+    Ok(reached(archive, &half.entry(engine), renamed, scratch)?)
 }

@@ -4,15 +4,18 @@
 use std::{
     io::Read as _,
     path::{Path, PathBuf},
-    process::Command,
     time::Instant,
 };
 
-use trifold_build::{Mode, compile::run};
+use trifold_build::Mode;
 use zip::ZipArchive;
 
-use super::{Built, EXTENSION, LIBRARIES, Layout, Options, Workspace, build};
-use crate::{PackError, wheel::Writer};
+use super::{Built, EXTENSION, LIBRARIES, Layout, Options, build};
+use crate::{
+    PackError,
+    wheel::{FileName, Writer},
+    workspace::Workspace,
+};
 
 /// Builds a layout and its wheels, which are in the folder `wheels` of the layout's folder.
 ///
@@ -69,26 +72,18 @@ pub(super) fn split(
 
 /// Builds the wheels that trifold ships.
 fn ship(workspace: &Workspace, options: &Options, out: &Path) -> Result<(), PackError> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .args(["run", "--locked", "--quiet", "--package", "xtask", "--"])
-        .args(["wheels", "--no-sdist", "--out"])
-        .arg(out)
-        .args(["--glibc", &options.floor.to_string(), "--effort"])
-        .arg(if options.quick { "little" } else { "enough" })
-        .args(
-            options
-                .engines
-                .iter()
-                .map(|engine| format!("trifold-{engine}")),
-        )
-        .current_dir(workspace.root());
+    let effort = if options.quick { "little" } else { "enough" };
+    let mut arguments: Vec<String> = ["--glibc", &options.floor.to_string(), "--effort", effort]
+        .map(str::to_owned)
+        .into();
     if options.mode == Mode::Pinned {
-        command.arg("--pinned");
+        arguments.push("--pinned".into());
     }
-    run("Could not build the wheels", &mut command)?;
-    Ok(())
+    let packages = options
+        .engines
+        .iter()
+        .map(|engine| format!("trifold-{engine}"));
+    workspace.wheels(out, arguments.into_iter().chain(packages))
 }
 
 /// One wheel with everything.
@@ -123,7 +118,8 @@ fn pack(
                 Some(_) => {}
             }
         }
-        tag = tag_of(part);
+        let stem = part.file_stem().unwrap_or_default().to_string_lossy();
+        tag = FileName::from_stem(&stem).map_or_else(String::new, |name| name.tag());
     }
     for (engine, extension) in &built.extensions {
         files.push((format!("trifold_{engine}/{EXTENSION}"), read(extension)?));
@@ -172,12 +168,6 @@ impl Headers {
         );
         lines.join("\n") + "\n"
     }
-}
-
-/// `cp39-abi3-manylinux_2_28_x86_64`
-fn tag_of(wheel: &Path) -> String {
-    let stem = wheel.file_stem().unwrap_or_default().to_string_lossy();
-    stem.splitn(3, '-').nth(2).unwrap_or_default().to_owned()
 }
 
 pub(crate) fn wheels_in(folder: &Path) -> Result<Vec<PathBuf>, PackError> {

@@ -35,6 +35,13 @@ impl FileName {
         })
     }
 
+    /// `python-abi-platform`, as in the file name.
+    pub(crate) fn tag(&self) -> String {
+        [&self.pythons, &self.abis, &self.platforms]
+            .map(|tags| tags.join("."))
+            .join("-")
+    }
+
     /// Each with each, sorted, as WHEEL lists them.
     fn tags(&self) -> Vec<String> {
         let mut tags = Vec::new();
@@ -188,6 +195,10 @@ mod tests {
             FileName::parse("/x/a-1-cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl")
                 .unwrap();
         assert_eq!(name.tags().len(), 2);
+        assert_eq!(
+            name.tag(),
+            "cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64"
+        );
         assert!(FileName::parse("a-1.whl").is_none());
     }
 }
