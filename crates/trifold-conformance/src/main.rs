@@ -21,7 +21,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 
-use crate::{answers::Answers, models::Files};
+use crate::{
+    answers::Answers,
+    models::{Files, Size},
+};
 
 /// Runs an engine on fixed inputs and writes down every number that comes out.
 #[derive(Parser)]
@@ -33,6 +36,10 @@ struct Arguments {
     /// The folder of the demo models: `models` of the repository.
     #[arg(long)]
     models: PathBuf,
+
+    /// Which models to run.
+    #[arg(long, value_enum, default_value_t)]
+    size: Size,
 
     /// The file to write, as JSON.
     #[arg(long, short)]
@@ -55,7 +62,7 @@ enum Engine {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let files = Files::make(&arguments.models)?;
+    let files = Files::make(&arguments.models, arguments.size)?;
     let answers = run(arguments.engine, &files)?;
     let json = serde_json::to_vec(&answers).context("Could not write JSON")?;
     fs_err::write(&arguments.output, json)?;

@@ -1,4 +1,4 @@
-//! The models: the demo models, and random ones beside them.
+//! The models: the demo models, and random ones beside them; or large random ones alone.
 //!
 //! What random weights give has no meaning, but every weight has its part in it, and their types differ
 //! from those of the demo models, so that other kernels run. Each takes from a demo model what is no weight:
@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
@@ -24,9 +25,21 @@ const SEED: u64 = 20_260_101;
 /// tokens would be about as probable, and which one wins a matter of the last digit.
 const CONFIDENCE: f32 = 4.0;
 
+/// Which models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Size {
+    /// The demo models, and random ones of their size.
+    #[default]
+    Small,
+    /// Random ones that give a GPU something to do: text of a thousand million weights, speech as large as the
+    /// model that is called base, pictures of nine hundred million.
+    Large,
+}
+
 /// The files of all models.
 pub(crate) struct Files {
     folder: PathBuf,
+    size: Size,
     random: TempDir,
 }
 
@@ -48,32 +61,45 @@ pub(crate) struct Model {
 )]
 impl Files {
     /// `folder` is that of the demo models.
-    pub(crate) fn make(folder: &Path) -> Result<Self> {
+    pub(crate) fn make(folder: &Path, size: Size) -> Result<Self> {
         Ok(Self {
             folder: folder.into(),
+            size,
             random: tempfile::tempdir().context("Could not create a folder for the models")?,
         })
     }
 
     /// The models of llama.cpp.
-    pub(crate) fn text(&self) -> Result<[Model; 2]> {
+    pub(crate) fn text(&self) -> Result<Vec<Model>> {
         let demo = self.folder.join("story/trifold-story.gguf");
-        let random = self.write("text.gguf", &gguf::random_text(&demo)?)?;
-        models(demo, "random, qwen2, q4_K q5_K q6_K q5_0", random)
+        let bytes = gguf::random_text(&demo, self.size)?;
+        let name = match self.size {
+            Size::Small => "random, qwen2, q4_K q5_K q6_K q5_0",
+            Size::Large => "random, qwen2, 1.1 billion weights, q4_K q6_K",
+        };
+        self.models(demo, name, "text.gguf", &bytes)
     }
 
     /// The models of whisper.cpp.
-    pub(crate) fn speech(&self) -> Result<[Model; 2]> {
+    pub(crate) fn speech(&self) -> Result<Vec<Model>> {
         let demo = self.folder.join("speech/trifold-speech.bin");
-        let random = self.write("speech.bin", &speech::random(&demo)?)?;
-        models(demo, "random, q8_0", random)
+        let bytes = speech::random(&demo, self.size)?;
+        let name = match self.size {
+            Size::Small => "random, q8_0",
+            Size::Large => "random, base, q8_0",
+        };
+        self.models(demo, name, "speech.bin", &bytes)
     }
 
     /// The models of stable-diffusion.cpp.
-    pub(crate) fn picture(&self) -> Result<[Model; 2]> {
+    pub(crate) fn picture(&self) -> Result<Vec<Model>> {
         let demo = self.folder.join("picture/trifold-picture.gguf");
-        let random = self.write("picture.gguf", &gguf::random_picture(&demo)?)?;
-        models(demo, "random, z_image, q8_0 q5_0", random)
+        let bytes = gguf::random_picture(&demo, self.size)?;
+        let name = match self.size {
+            Size::Small => "random, z_image, q8_0 q5_0",
+            Size::Large => "random, z_image, 0.9 billion weights, q8_0 q5_0",
+        };
+        self.models(demo, name, "picture.gguf", &bytes)
     }
 
     /// The recordings, by name.
@@ -95,17 +121,28 @@ impl Files {
         Ok(found)
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
-        let path = self.random.path().join(name);
+    fn models(
+        &self,
+        demo: PathBuf,
+        name: &'static str,
+        file: &str,
+        bytes: &[u8],
+    ) -> Result<Vec<Model>> {
+        let path = self.random.path().join(file);
         fs_err::write(&path, bytes)?;
-        Ok(path)
+        let mut models = Vec::new();
+        if self.size == Size::Small {
+            models.push(Model::new("demo", demo, false)?);
+        }
+        models.push(Model::new(name, path, true)?);
+        Ok(models)
     }
 }
 
-fn models(demo: PathBuf, name: &'static str, random: PathBuf) -> Result<[Model; 2]> {
-    let model = |name, path: PathBuf, random| -> Result<Model> {
+impl Model {
+    fn new(name: &'static str, path: PathBuf, random: bool) -> Result<Self> {
         let sha256 = Sha256::digest(fs_err::read(&path)?);
-        Ok(Model {
+        Ok(Self {
             name,
             sha256: sha256.iter().fold(String::new(), |mut text, byte| {
                 let _ = write!(text, "{byte:02x}");
@@ -114,8 +151,7 @@ fn models(demo: PathBuf, name: &'static str, random: PathBuf) -> Result<[Model; 
             path,
             random,
         })
-    };
-    Ok([model("demo", demo, false)?, model(name, random, true)?])
+    }
 }
 
 #[cfg(test)]
@@ -124,21 +160,25 @@ mod tests {
 
     /// The check that each kind of file has to pass before an engine sees it.
     type Check = fn(PathBuf) -> Result<trifold_formats::ModelFile, trifold_formats::FormatError>;
-    type Make = fn(&Files) -> Result<[Model; 2]>;
+    type Make = fn(&Files) -> Result<Vec<Model>>;
+
+    const KINDS: [(Make, Check); 3] = [
+        (Files::text, trifold_formats::check_text_model),
+        (Files::speech, trifold_formats::check_speech_model),
+        (Files::picture, trifold_formats::check_picture_model),
+    ];
+
+    fn files(size: Size) -> Files {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+        Files::make(&demo, size).unwrap()
+    }
 
     #[test]
     fn random_models_are_the_same_every_time_and_pass_all_checks() {
-        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
-        let one = Files::make(&demo).unwrap();
-        let other = Files::make(&demo).unwrap();
-        let kinds: [(Make, Check); 3] = [
-            (Files::text, trifold_formats::check_text_model),
-            (Files::speech, trifold_formats::check_speech_model),
-            (Files::picture, trifold_formats::check_picture_model),
-        ];
-        for (models, check) in kinds {
-            let [_, random] = models(&one).unwrap();
-            let [trained, again] = models(&other).unwrap();
+        let (one, other) = (files(Size::Small), files(Size::Small));
+        for (models, check) in KINDS {
+            let [_, random] = models(&one).unwrap().try_into().ok().unwrap();
+            let [trained, again] = models(&other).unwrap().try_into().ok().unwrap();
             assert_eq!(random.sha256, again.sha256);
             assert_ne!(random.sha256, trained.sha256);
             assert!(random.random && !trained.random);

@@ -5,26 +5,63 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use trifold_formats::{GgmlType, Gguf, ModelFile};
 
-use super::{CONFIDENCE, SEED, random::Random};
+use super::{CONFIDENCE, SEED, Size, random::Random};
 
 const ALIGNMENT: usize = 32;
 const STRING: u32 = 8;
 const F32: u32 = 6;
 const U32: u32 = 4;
 
-/// The text model: small, but in blocks of 256, which the k-quants need.
-const WIDTH: u64 = 256;
-const HEADS: u32 = 4;
-const HEADS_KV: u32 = 2;
-const FEED_FORWARD: u64 = 512;
-const LAYERS: u32 = 4;
+/// The dimensions of a text model, all in blocks of 256, which the k-quants need.
+struct TextShape {
+    width: u64,
+    heads: u32,
+    heads_kv: u32,
+    feed_forward: u64,
+    layers: u32,
+    /// Of most matrices.
+    dtype: GgmlType,
+    /// Of the matrices behind attention and behind the gate.
+    outputs: GgmlType,
+    /// Of the gate.
+    gate: GgmlType,
+}
+
+impl TextShape {
+    fn of(size: Size) -> Self {
+        match size {
+            Size::Small => Self {
+                width: 256,
+                heads: 4,
+                heads_kv: 2,
+                feed_forward: 512,
+                layers: 4,
+                dtype: GgmlType::Q4K,
+                outputs: GgmlType::Q5K,
+                gate: GgmlType::Q5_0,
+            },
+            Size::Large => Self {
+                width: 2048,
+                heads: 16,
+                heads_kv: 4,
+                feed_forward: 5632,
+                layers: 24,
+                dtype: GgmlType::Q4K,
+                outputs: GgmlType::Q6K,
+                gate: GgmlType::Q4K,
+            },
+        }
+    }
+}
 
 /// Logits follow from what this gives.
 const LAST_NORM: &str = "output_norm.weight";
 
 /// A model of the architecture qwen2, which has biases and another kind of rotation than llama, with the demo
 /// model's tokenizer.
-pub(super) fn random_text(demo: &Path) -> Result<Vec<u8>> {
+pub(super) fn random_text(demo: &Path, size: Size) -> Result<Vec<u8>> {
+    let shape = TextShape::of(size);
+    let (width, feed_forward) = (shape.width, shape.feed_forward);
     let source = Source::open(demo)?;
     let vocabulary = source
         .header
@@ -37,44 +74,44 @@ pub(super) fn random_text(demo: &Path) -> Result<Vec<u8>> {
     out.text("general.architecture", "qwen2");
     out.text("general.name", "random");
     out.number("qwen2.context_length", 1024);
-    out.number("qwen2.embedding_length", u32::try_from(WIDTH)?);
-    out.number("qwen2.block_count", LAYERS);
-    out.number("qwen2.feed_forward_length", u32::try_from(FEED_FORWARD)?);
-    out.number("qwen2.attention.head_count", HEADS);
-    out.number("qwen2.attention.head_count_kv", HEADS_KV);
+    out.number("qwen2.embedding_length", u32::try_from(width)?);
+    out.number("qwen2.block_count", shape.layers);
+    out.number("qwen2.feed_forward_length", u32::try_from(feed_forward)?);
+    out.number("qwen2.attention.head_count", shape.heads);
+    out.number("qwen2.attention.head_count_kv", shape.heads_kv);
     out.fraction("qwen2.attention.layer_norm_rms_epsilon", 1e-6);
     out.fraction("qwen2.rope.freq_base", 10_000.0);
     out.copied(&source, |key| key.starts_with("tokenizer."))?;
 
-    let kv = WIDTH / u64::from(HEADS) * u64::from(HEADS_KV);
+    let kv = width / u64::from(shape.heads) * u64::from(shape.heads_kv);
     let mut random = Random::new(SEED);
     let mut add = |name: &str, dims: &[u64], dtype| out.random(&mut random, name, dims, dtype);
-    add("token_embd.weight", &[WIDTH, vocabulary], GgmlType::Q6K)?;
-    add(LAST_NORM, &[WIDTH], GgmlType::F32)?;
-    for layer in 0..LAYERS {
+    add("token_embd.weight", &[width, vocabulary], GgmlType::Q6K)?;
+    add(LAST_NORM, &[width], GgmlType::F32)?;
+    for layer in 0..shape.layers {
         for (name, outputs, dtype) in [
-            ("attn_q", WIDTH, GgmlType::Q4K),
-            ("attn_k", kv, GgmlType::Q4K),
+            ("attn_q", width, shape.dtype),
+            ("attn_k", kv, shape.dtype),
             ("attn_v", kv, GgmlType::Q6K),
-            ("attn_output", WIDTH, GgmlType::Q5K),
-            ("ffn_gate", FEED_FORWARD, GgmlType::Q5_0),
-            ("ffn_up", FEED_FORWARD, GgmlType::Q4K),
+            ("attn_output", width, shape.outputs),
+            ("ffn_gate", feed_forward, shape.gate),
+            ("ffn_up", feed_forward, shape.dtype),
         ] {
             add(
                 &format!("blk.{layer}.{name}.weight"),
-                &[WIDTH, outputs],
+                &[width, outputs],
                 dtype,
             )?;
         }
         add(
             &format!("blk.{layer}.ffn_down.weight"),
-            &[FEED_FORWARD, WIDTH],
-            GgmlType::Q5K,
+            &[feed_forward, width],
+            shape.outputs,
         )?;
         for (name, size) in [
-            ("attn_norm.weight", WIDTH),
-            ("ffn_norm.weight", WIDTH),
-            ("attn_q.bias", WIDTH),
+            ("attn_norm.weight", width),
+            ("ffn_norm.weight", width),
+            ("attn_q.bias", width),
             ("attn_k.bias", kv),
             ("attn_v.bias", kv),
         ] {
@@ -84,21 +121,80 @@ pub(super) fn random_text(demo: &Path) -> Result<Vec<u8>> {
     Ok(out.finish())
 }
 
-/// A model with the demo model's dimensions.
-pub(super) fn random_picture(demo: &Path) -> Result<Vec<u8>> {
+/// A model with the demo model's dimensions, or wider and with more layers.
+pub(super) fn random_picture(demo: &Path, size: Size) -> Result<Vec<u8>> {
     let source = Source::open(demo)?;
     let mut out = Writer::default();
     out.copied(&source, |_| true)?;
     let mut random = Random::new(SEED);
+    let copies = match size {
+        Size::Small => 1,
+        Size::Large => LARGE_PICTURE_COPIES,
+    };
     for tensor in &source.header.tensors {
         let dtype = match tensor.dtype {
             GgmlType::Q4_0 => GgmlType::Q8_0,
             GgmlType::Q8_0 => GgmlType::Q5_0,
             other => other,
         };
-        out.random(&mut random, &tensor.name, &tensor.dims, dtype)?;
+        let dims = match size {
+            Size::Small => tensor.dims.clone(),
+            Size::Large => widened(&tensor.name, &tensor.dims),
+        };
+        let layer = tensor.name.strip_prefix(PICTURE_LAYERS);
+        let Some((number, rest)) = layer.and_then(|layer| layer.split_once('.')) else {
+            out.random(&mut random, &tensor.name, &dims, dtype)?;
+            continue;
+        };
+        let number: u32 = number.parse()?;
+        for copy in 0..copies {
+            let name = format!("{PICTURE_LAYERS}{}.{rest}", number * copies + copy);
+            out.random(&mut random, &name, &dims, dtype)?;
+        }
     }
     Ok(out.finish())
+}
+
+/// Where the layers of the picture model's transformer begin.
+const PICTURE_LAYERS: &str = "model.diffusion_model.layers.";
+/// How many layers a large picture model has for one of the demo model.
+const LARGE_PICTURE_COPIES: u32 = 3;
+/// The width of the demo picture model, and of a large one.
+const PICTURE_WIDTH: u64 = 256;
+const LARGE_PICTURE_WIDTH: u64 = 2048;
+
+/// The dimensions that a tensor of a `z_image` transformer has in a wider one: what the engine computes from
+/// the width (`src/model/diffusion/z_image.hpp` of stable-diffusion.cpp).
+fn widened(name: &str, dims: &[u64]) -> Vec<u64> {
+    let Some(name) = name.strip_prefix("model.diffusion_model.") else {
+        return dims.to_vec();
+    };
+    let wide = |dim: u64| dim / PICTURE_WIDTH * LARGE_PICTURE_WIDTH;
+    // What is embedded is as wide as before: 256, also in wide models.
+    let embedding = 256;
+    // Two thirds of four times the width, in steps of 256.
+    let feed_forward = (LARGE_PICTURE_WIDTH * 8 / 3).next_multiple_of(256);
+    match (name, dims) {
+        ("t_embedder.mlp.0.weight", _) => vec![embedding, LARGE_PICTURE_WIDTH.min(1024)],
+        ("t_embedder.mlp.0.bias", _) => vec![LARGE_PICTURE_WIDTH.min(1024)],
+        ("t_embedder.mlp.2.weight", _) => vec![LARGE_PICTURE_WIDTH.min(1024), embedding],
+        ("t_embedder.mlp.2.bias", _) => vec![embedding],
+        (_, [_, outputs]) if name.contains("adaLN_modulation") => vec![embedding, wide(*outputs)],
+        (_, [_, _]) if name.ends_with("w1.weight") || name.ends_with("w3.weight") => {
+            vec![LARGE_PICTURE_WIDTH, feed_forward]
+        }
+        (_, [_, _]) if name.ends_with("w2.weight") => vec![feed_forward, LARGE_PICTURE_WIDTH],
+        _ => dims
+            .iter()
+            .map(|&dim| {
+                if dim % PICTURE_WIDTH == 0 {
+                    wide(dim)
+                } else {
+                    dim
+                }
+            })
+            .collect(),
+    }
 }
 
 /// A file that something is taken from.
@@ -224,4 +320,30 @@ fn string(out: &mut Vec<u8>, text: &str) {
 
 fn pad(out: &mut Vec<u8>) {
     out.resize(out.len().next_multiple_of(ALIGNMENT), 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wider_transformer_has_the_dimensions_that_the_engine_expects() {
+        for (name, demo, wide) in [
+            ("layers.1.attention.qkv.weight", [256, 768], [2048, 6144]),
+            ("layers.1.feed_forward.w1.weight", [256, 768], [2048, 5632]),
+            ("layers.1.feed_forward.w2.weight", [768, 256], [5632, 2048]),
+            (
+                "layers.1.adaLN_modulation.0.weight",
+                [256, 1024],
+                [256, 8192],
+            ),
+            ("t_embedder.mlp.2.weight", [256, 256], [1024, 256]),
+            ("cap_embedder.1.weight", [32, 256], [32, 2048]),
+        ] {
+            let name = format!("model.diffusion_model.{name}");
+            assert_eq!(widened(&name, &demo), wide, "{name}");
+        }
+        let text = "text_encoders.llm.model.embed_tokens.weight";
+        assert_eq!(widened(text, &[32, 151_936]), [32, 151_936]);
+    }
 }
