@@ -16,7 +16,7 @@ mod speech;
 #[cfg(feature = "llama")]
 mod text;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
@@ -41,9 +41,13 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t)]
     size: Size,
 
-    /// The file to write, as JSON.
+    /// The file to write, as JSON; with `--save-models` the folder.
     #[arg(long, short)]
     output: PathBuf,
+
+    /// Only write the random models of this engine into a folder.
+    #[arg(long)]
+    save_models: bool,
 }
 
 /// The engines that this program was compiled with.
@@ -63,9 +67,29 @@ enum Engine {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let files = Files::make(&arguments.models, arguments.size)?;
+    if arguments.save_models {
+        return save(arguments.engine, &files, &arguments.output);
+    }
     let answers = run(arguments.engine, &files)?;
     let json = serde_json::to_vec(&answers).context("Could not write JSON")?;
     fs_err::write(&arguments.output, json)?;
+    Ok(())
+}
+
+fn save(engine: Engine, files: &Files, folder: &Path) -> Result<()> {
+    let models = match engine {
+        #[cfg(feature = "diffusion")]
+        Engine::Diffusion => files.picture()?,
+        #[cfg(feature = "llama")]
+        Engine::Llama => files.text()?,
+        #[cfg(feature = "whisper")]
+        Engine::Whisper => files.speech()?,
+    };
+    fs_err::create_dir_all(folder)?;
+    for model in models.iter().filter(|model| model.random) {
+        let name = model.path.file_name().context("Expected a file name")?;
+        fs_err::copy(&model.path, folder.join(name))?;
+    }
     Ok(())
 }
 
