@@ -1,5 +1,7 @@
 //! Audits: from a path to findings.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -135,6 +137,8 @@ pub(crate) struct Subject {
     pub(crate) floor: Option<Floor>,
     pub(crate) natives: Vec<Native>,
     pub(crate) files: Vec<PackageFile>,
+    /// Other names of the files.
+    aliases: BTreeSet<String>,
     /// Native files that could not be read: path, rule and message.
     pub(crate) unread: Vec<(String, &'static Rule, String)>,
 }
@@ -169,18 +173,22 @@ pub fn audit(inputs: &[Input], config: &Config) -> Result<Report, PackError> {
 }
 
 fn package(input: &Input, config: &Config) -> Result<Package, PackError> {
-    let files = match input {
+    let (kind, folder, tree) = match input {
         Input::Path(path) if path.is_dir() => {
             (PackageKind::Folder, path.clone(), input::walk(path)?)
         }
         Input::Installed { folder, files, .. } => {
-            (PackageKind::Installed, folder.clone(), files.clone())
+            let tree = input::Tree {
+                files: files.clone(),
+                aliases: BTreeSet::new(),
+            };
+            (PackageKind::Installed, folder.clone(), tree)
         }
         Input::Path(path) => return of_data(&Data::open(path)?, config),
     };
-    let (kind, folder, files) = files;
     let mut subject = Subject::new(kind);
-    for file in files {
+    subject.aliases = tree.aliases;
+    for file in tree.files {
         let path = folder.join(&file);
         let name = file.to_string_lossy().into_owned();
         let data = Data::open(&path)?;
@@ -212,10 +220,8 @@ pub fn of_data(data: &Data, config: &Config) -> Result<Package, PackError> {
             let wheel = Wheel::read(data, |path, data| subject.native(path, data).map(|_| ()))?;
             let bytes = wheel.files.iter().map(|file| file.bytes).sum();
             for native in &mut subject.natives {
-                let file = wheel
-                    .files
-                    .iter()
-                    .find(|file| native.path.split('(').next() == Some(&file.path));
+                // Members of an archive are packed together, and not one by one.
+                let file = wheel.files.iter().find(|file| native.path == file.path);
                 native.packed = file.and_then(|file| file.packed);
             }
             subject.metadata = Some(wheel.metadata);
@@ -247,6 +253,7 @@ impl Subject {
             floor: None,
             natives: Vec::new(),
             files: Vec::new(),
+            aliases: BTreeSet::new(),
             unread: Vec::new(),
         }
     }
@@ -313,14 +320,11 @@ impl Subject {
 
     /// What is asked of the system is what the package does not bring along.
     fn floors(&mut self) {
-        let own: std::collections::BTreeSet<String> = self
-            .natives
-            .iter()
-            .flat_map(|native| {
-                let name = native.path.rsplit('/').next().map(str::to_owned);
-                name.into_iter().chain(native.facts.soname.clone())
-            })
-            .collect();
+        let named = self.natives.iter().flat_map(|native| {
+            let name = native.path.rsplit('/').next().map(str::to_owned);
+            name.into_iter().chain(native.facts.soname.clone())
+        });
+        let own: BTreeSet<String> = named.chain(self.aliases.iter().cloned()).collect();
         let (mut needed, mut versions) = (Vec::new(), Vec::new());
         for native in &mut self.natives {
             let facts = &native.facts;

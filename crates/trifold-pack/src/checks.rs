@@ -11,10 +11,10 @@ use crate::{
     owners::{self, Class},
     rules::{
         CPU_AT_LOAD, CPU_CALLED, CPU_VARIANTS, DEBUG, DUPLICATES, EXECUTABLE_STACK, EXPORTED_CPP,
-        EXPORTED_ENGINE, EXPORTED_OTHER, EXPORTED_RUNTIME, EXPORTED_UNIQUE, FOREIGN_LIBRARY, GGML,
-        GGML_MIXED, METADATA, NO_BIND_NOW, NO_LICENCE, NO_PIE, NO_RELRO, NO_STACK_PROTECTOR,
-        RECORD, SEARCH_PATH, SYMBOL_TABLE, TAG_ANY, TAG_CAUTIOUS, TAG_LIES, TAG_LINUX,
-        TEXT_RELOCATIONS, UNSAFE_NAME, WRITABLE_CODE,
+        EXPORTED_ENGINE, EXPORTED_OTHER, EXPORTED_PROGRAM, EXPORTED_RUNTIME, EXPORTED_UNIQUE,
+        FOREIGN_LIBRARY, GGML, GGML_MIXED, METADATA, NO_BIND_NOW, NO_LICENCE, NO_PIE, NO_RELRO,
+        NO_STACK_PROTECTOR, RECORD, SEARCH_PATH, SYMBOL_TABLE, TAG_ANY, TAG_CAUTIOUS, TAG_LIES,
+        TAG_LINUX, TEXT_RELOCATIONS, UNSAFE_NAME, WRITABLE_CODE,
     },
     text::{self, plural},
 };
@@ -87,47 +87,60 @@ impl Checks<'_> {
         if native.facts.kind == Kind::Object {
             return;
         }
-        let closed = matches!(native.facts.kind, Kind::Extension | Kind::Program);
-        let by_class = |class: Class| -> Vec<&Export> {
+        let of = |want: &dyn Fn(&Export) -> bool| -> Vec<&Export> {
             let exports = native.facts.exports.iter();
-            exports
-                .filter(|export| owners::class(&export.owner) == class)
-                .collect()
+            exports.filter(|export| want(export)).collect()
         };
+        let by_class = |class: Class| of(&|export: &Export| owners::class(&export.owner) == class);
         self.exported(
             &EXPORTED_ENGINE,
             native,
             &by_class(Class::Engine),
-            "functions of engines",
+            ("function of an engine", "functions of engines"),
         );
+        if native.facts.kind == Kind::Program {
+            let cpp = of(&|export: &Export| {
+                matches!(owners::class(&export.owner), Class::Cpp | Class::CppRuntime)
+            });
+            self.exported(
+                &EXPORTED_PROGRAM,
+                native,
+                &cpp,
+                ("C++ symbol", "C++ symbols"),
+            );
+            return;
+        }
         self.exported(
             &EXPORTED_RUNTIME,
             native,
             &by_class(Class::CppRuntime),
-            "symbols of the C++ runtime",
+            ("symbol of the C++ runtime", "symbols of the C++ runtime"),
         );
         // A library in C++ for others to link with exports C++; an extension is not for others.
-        if closed {
-            self.exported(&EXPORTED_CPP, native, &by_class(Class::Cpp), "C++ symbols");
-        }
         if native.facts.kind == Kind::Extension {
+            self.exported(
+                &EXPORTED_CPP,
+                native,
+                &by_class(Class::Cpp),
+                ("C++ symbol", "C++ symbols"),
+            );
             self.exported(
                 &EXPORTED_OTHER,
                 native,
                 &by_class(Class::Other),
-                "other symbols",
+                ("other symbol", "other symbols"),
             );
         }
-        let unique: Vec<&Export> = native
-            .facts
-            .exports
-            .iter()
-            .filter(|export| export.binding == crate::Binding::Unique)
-            .collect();
-        self.exported(&EXPORTED_UNIQUE, native, &unique, "unique symbols");
+        let unique = of(&|export: &Export| export.binding == crate::Binding::Unique);
+        self.exported(
+            &EXPORTED_UNIQUE,
+            native,
+            &unique,
+            ("unique symbol", "unique symbols"),
+        );
     }
 
-    fn exported(&mut self, rule: &Rule, native: &Native, exports: &[&Export], what: &str) {
+    fn exported(&mut self, rule: &Rule, native: &Native, exports: &[&Export], what: (&str, &str)) {
         if exports.is_empty() {
             return;
         }
@@ -154,8 +167,8 @@ impl Checks<'_> {
             rule,
             Some(&native.path),
             format!(
-                "exports {} {what}: {}{weak}",
-                text::thousands(exports.len() as u64),
+                "exports {}: {}{weak}",
+                plural(exports.len(), what.0, what.1),
                 text::some(&owners, 6)
             ),
             exports
@@ -294,7 +307,13 @@ impl Checks<'_> {
         for native in &subject.natives {
             if !native.floor.foreign.is_empty() {
                 let message = format!("needs {}", text::some(&native.floor.foreign, 8));
-                self.found(&FOREIGN_LIBRARY, Some(&native.path), message, Vec::new());
+                let details = native.floor.foreign.iter();
+                let details = details
+                    .filter_map(|library| {
+                        Some(format!("{library} {}", manylinux::origin(library)?))
+                    })
+                    .collect();
+                self.found(&FOREIGN_LIBRARY, Some(&native.path), message, details);
             }
         }
         let (Some(metadata), Some(floor)) = (&subject.metadata, &subject.floor) else {
@@ -312,14 +331,11 @@ impl Checks<'_> {
         let Some(policy) = manylinux::oldest(platforms.iter().copied()) else {
             return;
         };
-        let mut lies = Vec::new();
+        let mut lies: BTreeMap<manylinux::Excess, Vec<&str>> = BTreeMap::new();
         for native in &subject.natives {
-            let excess = policy.excess(&native.asked.0, &native.asked.1);
-            lies.extend(
-                excess
-                    .into_iter()
-                    .map(|excess| format!("{} {excess}", native.path)),
-            );
+            for excess in policy.excess(&native.asked.0, &native.asked.1) {
+                lies.entry(excess).or_default().push(&native.path);
+            }
         }
         if lies.is_empty() {
             let could = manylinux::policy(&floor.tag).map(manylinux::Policy::tag);
@@ -330,8 +346,12 @@ impl Checks<'_> {
             return;
         }
         let message = format!("promises {}, and needs {}", policy.tag(), floor.tag);
-        lies.truncate(DETAILS);
-        self.found(&TAG_LIES, None, message, lies);
+        let details = lies
+            .into_iter()
+            .take(DETAILS)
+            .map(|(excess, files)| format!("{}: {excess}", text::some(&files, 3)))
+            .collect();
+        self.found(&TAG_LIES, None, message, details);
     }
 
     fn ggml(&mut self, natives: &[Native]) {
@@ -340,10 +360,11 @@ impl Checks<'_> {
             let Some(ggml) = &native.ggml else {
                 continue;
             };
-            let mut words = vec![format!(
-                "ggml {}",
-                ggml.version.as_deref().unwrap_or("of unknown version")
-            )];
+            let mut words = vec![match (&ggml.version, ggml.core) {
+                (Some(version), _) => format!("ggml {version}"),
+                (None, true) => "ggml of unknown version".into(),
+                (None, false) => "a part of ggml".into(),
+            }];
             words.extend(
                 ggml.commit
                     .as_ref()

@@ -18,7 +18,7 @@
 //! that never looks at the CPU nothing can be chosen, so there all code counts as called.
 
 mod features;
-mod frames;
+pub(crate) mod frames;
 mod graph;
 mod scan;
 

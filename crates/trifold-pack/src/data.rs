@@ -23,8 +23,20 @@ enum Source {
 }
 
 impl Data {
-    /// A file.
+    /// A file. Pipes and devices are refused: they have no end, or wait for somebody.
     pub fn open(path: &Path) -> Result<Self, PackError> {
+        let kind = fs_err::metadata(path).map_err(PackError::io("Could not open", path))?;
+        if !kind.is_file() {
+            return Err(PackError::Unsupported {
+                place: path.display().to_string(),
+                expected: "a regular file",
+                found: if kind.is_dir() {
+                    "a folder".into()
+                } else {
+                    "a pipe, socket or device".into()
+                },
+            });
+        }
         let (file, _) = fs_err::File::open(path)
             .map_err(PackError::io("Could not open", path))?
             .into_parts();

@@ -7,13 +7,17 @@ use serde::Serialize;
 
 use crate::{
     PackError,
+    cpu::frames,
     elf::{Image, Symbol},
     fields::Fields,
 };
 
-/// A copy of ggml inside of a file.
+/// A copy of ggml, or a part of one, inside of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Ggml {
+    /// Whether its core is inside. Otherwise it is another part, such as a backend, and the core is in
+    /// another file.
+    pub core: bool,
     /// Its version, such as `0.9.5`: what `ggml_version()` gives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -30,8 +34,20 @@ pub struct Ggml {
     pub exported: bool,
 }
 
-/// What every copy says when an assertion fails, and nobody else.
+/// What every part says when an assertion fails, and nobody else. Who uses ggml's header says it, too.
 const MESSAGE: &[u8] = b"GGML_ASSERT(";
+
+/// What the function before `ggml_version` in ggml's source asks the environment for.
+const BEFORE_VERSION: &[u8] = b"GGML_NO_BACKTRACE\0";
+
+/// How far apart the two are, at most, in bytes of code.
+const NEAR: u64 = 16 << 10;
+
+/// A function that gives back a text is not longer than this, in bytes.
+const SMALL: u64 = 16;
+
+/// How many functions that give back a version are looked at.
+const CANDIDATES: usize = 64;
 
 /// How much of a function is read.
 const FUNCTION: u64 = 512;
@@ -52,50 +68,109 @@ pub(crate) fn find(
             .filter(|symbol| symbol.defined)
     };
     let defined = |name: &str| all().find(|symbol| symbol.name == name && symbol.function);
-    if !all().any(|symbol| symbol.name == "ggml_init") && !has_message(image)? {
+    let ours = |symbol: &&Symbol| symbol.name.starts_with("ggml_");
+    let core = defined("ggml_init").is_some();
+    if !core && address_of(image, MESSAGE)?.is_none() {
         return Ok(None);
     }
-    let mut found = Ggml {
-        exported: dynamic
-            .iter()
-            .any(|symbol| symbol.defined && symbol.visible && symbol.name.starts_with("ggml_")),
-        ..Ggml::default()
-    };
-    let text = |name: &str| {
-        let address = returned(image, defined(name)?.value)?;
-        let text = Fields(&image.up_to(address, 64)?).text(0)?;
+    let asks = dynamic.iter().filter(ours).any(|symbol| !symbol.defined);
+    let exported = dynamic
+        .iter()
+        .filter(ours)
+        .any(|symbol| symbol.defined && symbol.visible);
+    if !core && asks && !exported {
+        // It uses the ggml of another file.
+        return Ok(None);
+    }
+    let text = |address: u64| {
+        let text = Fields(&image.up_to(returned(image, address)?, 64)?).text(0)?;
         let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
         plain.then_some(text)
     };
-    found.version = text("ggml_version");
-    found.commit = text("ggml_commit");
-    found.api_version = defined("ggml_backend_cpu_reg")
-        .map(|symbol| addresses(image, symbol.value))
-        .into_iter()
-        .flatten()
-        .filter_map(|address| Fields(&image.up_to(address, 8)?).u32(0))
-        .find(|version| (1..100).contains(version));
-    found.max_name = defined("ggml_format_name").and_then(|symbol| name_size(image, symbol.value));
-    Ok(Some(found))
+    let version = match defined("ggml_version") {
+        Some(symbol) => text(symbol.value),
+        None => hidden_version(image, text)?,
+    };
+    Ok(Some(Ggml {
+        core: core || !asks,
+        version,
+        commit: defined("ggml_commit").and_then(|symbol| text(symbol.value)),
+        api_version: defined("ggml_backend_cpu_reg")
+            .map(|symbol| addresses(image, symbol.value, FUNCTION))
+            .into_iter()
+            .flatten()
+            .filter_map(|address| Fields(&image.up_to(address, 8)?).u32(0))
+            .find(|version| (1..100).contains(version)),
+        max_name: defined("ggml_format_name").and_then(|symbol| name_size(image, symbol.value)),
+        exported,
+    }))
 }
 
-fn has_message(image: &Image) -> Result<bool, PackError> {
-    let mut found = false;
-    let mut tail = Vec::new();
-    let constants = |section: &&crate::elf::Section| section.name.starts_with(".rodata");
+/// The version of a ggml whose functions have no names: what a small function gives back that comes soon
+/// after the one which stands before `ggml_version` in the source.
+fn hidden_version(
+    image: &Image,
+    text: impl Fn(u64) -> Option<String>,
+) -> Result<Option<String>, PackError> {
+    let Some(before) = address_of(image, BEFORE_VERSION)? else {
+        return Ok(None);
+    };
+    let mut functions = frames::functions(image);
+    functions.sort_unstable();
+    let starts = || functions.iter().map(|(start, _)| *start);
+    let ends = starts().skip(1).chain([u64::MAX]);
+    let ranges: Vec<(u64, u64)> = starts().zip(ends).collect();
+    Ok(functions
+        .iter()
+        .filter(|(start, end)| end.saturating_sub(*start) <= SMALL)
+        .filter_map(|(start, _)| Some((*start, text(*start).filter(|text| is_version(text))?)))
+        .take(CANDIDATES)
+        .find(|(small, _)| {
+            let first = ranges.partition_point(|(start, _)| *start < small.saturating_sub(NEAR));
+            let window = ranges[first..]
+                .iter()
+                .take_while(|(start, _)| start < small);
+            window
+                .flat_map(|(start, end)| addresses(image, *start, end - start))
+                .any(|address| address == before)
+        })
+        .map(|(_, version)| version))
+}
+
+/// `0.9.5`, `0.9.5-dev`.
+fn is_version(text: &str) -> bool {
+    let numbers = text.split('-').next().unwrap_or_default();
+    numbers.split('.').count() == 3
+        && numbers
+            .split('.')
+            .all(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Where a text is among the constants.
+fn address_of(image: &Image, text: &[u8]) -> Result<Option<u64>, PackError> {
+    let constants = |section: &&crate::elf::Section| {
+        section.name.starts_with(".rodata") && section.kind != elf::SHT_NOBITS.0
+    };
     for section in image.sections.iter().filter(constants) {
-        if section.kind == elf::SHT_NOBITS.0 || found {
-            continue;
+        let (mut found, mut tail) = (None, Vec::new());
+        image
+            .data
+            .each(section.offset, section.size, |offset, bytes| {
+                if found.is_some() {
+                    return;
+                }
+                let start = offset - tail.len() as u64;
+                tail.extend_from_slice(bytes);
+                let place = tail.windows(text.len()).position(|window| window == text);
+                found = place.map(|place| start + place as u64);
+                let keep = tail.len().saturating_sub(text.len() - 1);
+                tail.drain(..keep);
+            })?;
+        if let Some(offset) = found {
+            return Ok(Some(section.address.wrapping_add(offset - section.offset)));
         }
-        tail.clear();
-        image.data.each(section.offset, section.size, |_, bytes| {
-            tail.extend_from_slice(bytes);
-            found |= tail.windows(MESSAGE.len()).any(|window| window == MESSAGE);
-            let keep = tail.len().saturating_sub(MESSAGE.len());
-            tail.drain(..keep);
-        })?;
     }
-    Ok(found)
+    Ok(None)
 }
 
 /// Reads a function's instructions in order, until `take` gives something or the function returns.
@@ -131,14 +206,14 @@ fn returned(image: &Image, address: u64) -> Option<u64> {
     })
 }
 
-/// All addresses that a function takes.
-fn addresses(image: &Image, address: u64) -> Vec<u64> {
-    let mut found = Vec::new();
-    instructions(image, address, |instruction| {
-        found.extend(lea(instruction));
-        None::<()>
-    });
-    found
+/// All addresses that so much of a function takes.
+fn addresses(image: &Image, address: u64, size: u64) -> Vec<u64> {
+    let bytes = image.up_to(address, size).unwrap_or_default();
+    let mut decoder = Decoder::with_ip(64, &bytes, address, DecoderOptions::NONE);
+    decoder
+        .iter()
+        .filter_map(|instruction| lea(&instruction))
+        .collect()
 }
 
 /// The size that `vsnprintf` gets: the second argument.

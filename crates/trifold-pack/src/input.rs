@@ -124,30 +124,34 @@ fn installed(name: &str, folder: &Path) -> Result<Option<Input>, PackError> {
         .map(|entry| entry.path())
         .filter(|path| {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
-            let dist = file
-                .strip_suffix(".dist-info")
+            let dist = [".dist-info", ".egg-info"]
+                .iter()
+                .find_map(|end| file.strip_suffix(end))
                 .and_then(|file| file.split_once('-'));
-            dist.is_some_and(|(dist, _)| wheel::plain(dist) == wheel::plain(name))
+            dist.is_some_and(|(dist, _)| wheel::plain(dist) == wheel::plain(name)) && path.is_dir()
         })
         .collect();
     found.sort();
-    let Some(record) = found.pop().map(|folder| folder.join("RECORD")) else {
+    let Some(about) = found.pop() else {
         return Ok(None);
     };
-    let text = fs_err::read_to_string(&record).map_err(PackError::io("Could not read", &record))?;
-    let mut files: Vec<PathBuf> = text
-        .lines()
-        .filter_map(|line| wheel::fields(line).into_iter().next())
-        .map(PathBuf::from)
+    let mut files = if about.extension().is_some_and(|end| end == "egg-info") {
+        of_egg(folder, &about)?
+    } else {
+        let text = read(&about.join("RECORD"))?;
+        text.lines()
+            .filter_map(|line| wheel::fields(line).into_iter().next())
+            .map(PathBuf::from)
+            .collect()
+    };
+    files.retain(|file| {
         // Programs lie above; what lies elsewhere is no part of the package.
-        .filter(|file| {
-            let up = file
-                .components()
-                .filter(|part| *part == Component::ParentDir)
-                .count();
-            file.is_relative() && up <= 3 && folder.join(file).is_file()
-        })
-        .collect();
+        let up = file
+            .components()
+            .filter(|part| *part == Component::ParentDir)
+            .count();
+        file.is_relative() && up <= 3 && folder.join(file).is_file()
+    });
     files.sort();
     files.dedup();
     Ok(Some(Input::Installed {
@@ -157,9 +161,51 @@ fn installed(name: &str, folder: &Path) -> Result<Option<Input>, PackError> {
     }))
 }
 
-/// All files of a folder, relative to it, sorted. Links are not followed.
-pub(crate) fn walk(folder: &Path) -> Result<Vec<PathBuf>, PackError> {
+fn read(path: &Path) -> Result<String, PackError> {
+    fs_err::read_to_string(path).map_err(PackError::io("Could not read", path))
+}
+
+/// The files of a package that was installed without a wheel, as Linux distributions do: there is no list
+/// of files, only one of modules.
+fn of_egg(folder: &Path, about: &Path) -> Result<Vec<PathBuf>, PackError> {
     let mut files = Vec::new();
+    for module in read(&about.join("top_level.txt"))?.lines() {
+        let module = module.trim();
+        if module.is_empty() || module.contains('/') || module.starts_with('.') {
+            continue;
+        }
+        let inside = folder.join(module);
+        if inside.is_dir() {
+            files.extend(
+                walk(&inside)?
+                    .files
+                    .iter()
+                    .map(|file| Path::new(module).join(file)),
+            );
+        }
+        let begin = format!("{module}.");
+        let beside = fs_err::read_dir(folder).map_err(PackError::io("Could not read", folder))?;
+        let beside = beside
+            .flatten()
+            .map(|entry| PathBuf::from(entry.file_name()));
+        files.extend(beside.filter(|file| file.to_string_lossy().starts_with(&begin)));
+    }
+    Ok(files)
+}
+
+/// What is in a folder.
+pub(crate) struct Tree {
+    /// All files, relative to the folder, sorted.
+    pub(crate) files: Vec<PathBuf>,
+    /// Names of links to some of them.
+    pub(crate) aliases: BTreeSet<String>,
+}
+
+/// All files of a folder. Links to folders are not followed; links to files are, once for each file, if
+/// they lead out of the folder.
+pub(crate) fn walk(folder: &Path) -> Result<Tree, PackError> {
+    let mut files = Vec::new();
+    let mut links = Vec::new();
     let mut open = vec![(PathBuf::new(), 0)];
     while let Some((inside, depth)) = open.pop() {
         let place = folder.join(&inside);
@@ -172,19 +218,39 @@ pub(crate) fn walk(folder: &Path) -> Result<Vec<PathBuf>, PackError> {
             if kind.is_dir() {
                 limit(folder, "the depth", limits::FOLDER_DEPTH, depth + 1)?;
                 open.push((inside, depth + 1));
-            } else if kind.is_file() {
-                files.push(inside);
-                limit(
-                    folder,
-                    "the number of files",
-                    limits::FOLDER_FILES,
-                    files.len(),
-                )?;
+                continue;
             }
+            if kind.is_file() {
+                files.push(inside);
+            } else if kind.is_symlink() && folder.join(&inside).is_file() {
+                links.push(inside);
+            }
+            limit(
+                folder,
+                "the number of files",
+                limits::FOLDER_FILES,
+                files.len() + links.len(),
+            )?;
+        }
+    }
+    let real =
+        |path: &Path| fs_err::canonicalize(path).map_err(PackError::io("Could not read", path));
+    let root = real(folder)?;
+    let (mut aliases, mut targets) = (BTreeSet::new(), BTreeSet::new());
+    links.sort();
+    for link in links {
+        let target = real(&folder.join(&link))?;
+        if target.starts_with(&root) || !targets.insert(target) {
+            aliases.extend(
+                link.file_name()
+                    .map(|name| name.to_string_lossy().into_owned()),
+            );
+        } else {
+            files.push(link);
         }
     }
     files.sort();
-    Ok(files)
+    Ok(Tree { files, aliases })
 }
 
 fn limit(folder: &Path, what: &str, limit: usize, found: usize) -> Result<(), PackError> {

@@ -62,6 +62,42 @@ impl fmt::Display for Excess {
     }
 }
 
+/// Where a library comes from that packages cannot or need not bring along; none if nothing is known.
+pub(crate) fn origin(library: &str) -> Option<&'static str> {
+    const DRIVERS: [&str; 4] = [
+        "libcuda.so.",
+        "libnvidia-",
+        "libOpenCL.so.",
+        "libvulkan.so.",
+    ];
+    const NVIDIA: [&str; 13] = [
+        "libcublas.so.",
+        "libcublasLt.so.",
+        "libcudart.so.",
+        "libcudnn",
+        "libcufft.so.",
+        "libcupti.so.",
+        "libcurand.so.",
+        "libcusolver.so.",
+        "libcusparse.so.",
+        "libnccl.so.",
+        "libnvJitLink.so.",
+        "libnvToolsExt.so.",
+        "libnvrtc.so.",
+    ];
+    let one_of = |starts: &[&str]| starts.iter().any(|start| library.starts_with(start));
+    if one_of(&DRIVERS) {
+        Some(
+            "comes with the driver of the GPU, and no package may bring it along: open it when the \
+             program runs (dlopen), and say so if it is not there",
+        )
+    } else if one_of(&NVIDIA) {
+        Some("comes with NVIDIA's packages on PyPI: require these, and load it before this file")
+    } else {
+        None
+    }
+}
+
 #[derive(Deserialize)]
 struct Table {
     libraries: Vec<String>,

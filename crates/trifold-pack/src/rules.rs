@@ -66,10 +66,10 @@ macro_rules! rules {
 rules! {
     EXPORTED_ENGINE = "TP001" "exported-engine" Error:
         "Functions of an engine that others carry, too, are visible to the whole process",
-        "The loader binds a name to the first library that has it. With `ggml_*`, `llama_*`, `whisper_*` or `sd_*` visible, another package's engine, of another revision, can call into this one: a crash, or wrong results without one.",
+        "The loader binds a name to the first library that has it. With `ggml_*`, `llama_*`, `whisper_*` or `sd_*` visible, another package's engine, of another revision, can call into this one: a crash, or wrong results without one. It happens where something loads either with RTLD_GLOBAL, or where one is linked to the other.",
         "Link with a version script (`{ global: PyInit_*; local: *; };`) and compile with -fvisibility=hidden";
     EXPORTED_CPP = "TP002" "exported-cpp" Error:
-        "C++ functions and classes of an extension or program are visible to the whole process",
+        "C++ functions and classes of an extension are visible to the whole process",
         "Inline functions, templates and vtables have the same names in every package that uses the same header-only library. One of them wins, and its layout need not be the other's.",
         "Link with a version script that exports PyInit_* only; -fvisibility=hidden -fvisibility-inlines-hidden";
     EXPORTED_RUNTIME = "TP003" "exported-cpp-runtime" Warning:
@@ -84,6 +84,10 @@ rules! {
         "An extension exports more than what Python asks for",
         "Every name can collide with another package's.",
         "Link with a version script that exports PyInit_* only";
+    EXPORTED_PROGRAM = "TP006" "exported-by-program" Note:
+        "C++ functions and classes of a program are visible to the libraries that it loads",
+        "A program's names come before those of all libraries. Those that its own libraries have, too, must be shared, and the linker exports them of its own accord; with -rdynamic it exports all.",
+        "Link without -rdynamic (in CMake: ENABLE_EXPORTS off), unless plugins need the program's names";
     FOREIGN_LIBRARY = "TP010" "foreign-library" Error:
         "A library is needed that is neither in the package nor on every system",
         "On a system without it the import fails. No manylinux policy admits it.",
@@ -177,7 +181,7 @@ rules! {
         "Nearly every licence asks for its text to go with the copy, also those of what is linked in.",
         "List the files under `license-files` in pyproject.toml";
     GGML = "TP060" "ggml-inside" Note:
-        "A copy of ggml is inside",
+        "A copy of ggml, or a part of one, is inside",
         "ggml has no stable interface: two copies in one process live together only if neither is visible.",
         "Nothing, if it is not exported (TP001)";
     GGML_MIXED = "TP061" "ggml-mixed" Warning:

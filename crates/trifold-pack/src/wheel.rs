@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub(crate) use texts::{FileName, fields, is_licence, plain};
-use texts::{base64, headers, is_text};
+use texts::{base64, classified, headers, is_text};
 pub(crate) use write::Writer;
 
 /// A file of a package.
@@ -50,7 +50,10 @@ pub struct Metadata {
     pub tags: Vec<String>,
     /// Platform tags of the file name.
     pub platforms: Vec<String>,
-    /// Its licence, as an expression or in words.
+    /// Its licence, as an SPDX expression (`License-Expression`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license_expression: Option<String>,
+    /// Its licence, as that expression or in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
     /// Files with licences and notices.
@@ -361,9 +364,14 @@ impl Reading<'_> {
                 }
                 metadata.name = first("name").unwrap_or_default();
                 metadata.version = first("version").unwrap_or_default();
-                metadata.license = first("license-expression")
-                    .or_else(|| first("license"))
-                    .filter(|text| !text.is_empty());
+                let words = |key: &str| first(key).filter(|text| !text.is_empty());
+                metadata.license_expression = words("license-expression");
+                metadata.license = metadata
+                    .license_expression
+                    .clone()
+                    .or_else(|| classified(&found))
+                    // Often the whole text of it, of which this is the first line.
+                    .or_else(|| words("license"));
                 for (key, file) in &found {
                     let path = |folder: &str| format!("{folder}/{file}");
                     let places = [

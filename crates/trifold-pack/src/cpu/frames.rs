@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The ranges of functions, by address; none where the tables are damaged from there on.
-pub(super) fn functions(image: &Image) -> Vec<(u64, u64)> {
+pub(crate) fn functions(image: &Image) -> Vec<(u64, u64)> {
     let Some((address, bytes)) = table(image) else {
         return Vec::new();
     };

@@ -254,13 +254,18 @@ fn functions(
         .collect()
 }
 
-/// What other libraries have that tells of the CPU.
-const TELLING: [&str; 5] = [
+/// What other libraries have that tells of the CPU: libgcc and glibc; cpuinfo, which PyTorch and XNNPACK
+/// ask; FFmpeg; OpenCV.
+const TELLING: [&str; 9] = [
     "__cpu_indicator_init",
     "__cpu_model",
     "__cpu_features2",
     "__get_cpuid",
     "getauxval",
+    "cpuinfo_initialize",
+    "cpuinfo_isa",
+    "av_get_cpu_flags",
+    "_ZN2cv20checkHardwareSupportEi",
 ];
 
 /// What the loader writes, and where: addresses of the file's own, and of symbols that it defines; and the

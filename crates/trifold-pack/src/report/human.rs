@@ -8,6 +8,9 @@ use crate::{
 /// How many details are shown of a finding.
 const DETAILS: usize = 5;
 
+/// How long a detail may be, in letters.
+const WIDTH: usize = 160;
+
 /// How many sections are shown of a file.
 const SECTIONS: usize = 5;
 
@@ -216,7 +219,7 @@ fn findings(out: &mut String, package: &Package, all: bool) {
         }
         let shown = if all { usize::MAX } else { DETAILS };
         for detail in finding.details.iter().take(shown) {
-            let _ = writeln!(out, "      {detail}");
+            let _ = writeln!(out, "      {}", crop(detail, all));
         }
         if finding.details.len() > shown {
             let _ = writeln!(out, "      …");
@@ -224,6 +227,14 @@ fn findings(out: &mut String, package: &Package, all: bool) {
         let _ = writeln!(out, "      → {}", finding.remedy);
     }
     let _ = writeln!(out);
+}
+
+/// Names of templates can fill a screen each.
+fn crop(detail: &str, all: bool) -> std::borrow::Cow<'_, str> {
+    match detail.char_indices().nth(WIDTH) {
+        Some((end, _)) if !all => format!("{}…", &detail[..end]).into(),
+        _ => detail.into(),
+    }
 }
 
 fn summary(out: &mut String, report: &Report) {

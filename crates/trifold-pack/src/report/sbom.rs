@@ -1,21 +1,32 @@
+use std::{collections::BTreeSet, fmt::Write as _};
+
 use serde_json::{Value, json};
 
-use crate::{Native, Package, Report};
+use crate::{Kind, Native, Package, Report};
 
 /// A bill of materials in CycloneDX 1.5: the packages, their native files, and what is known to be inside
 /// of these. It has no time and no serial number, so that the same files give the same bytes.
 pub fn sbom(report: &Report) -> String {
     let mut components = Vec::new();
     let mut dependencies = Vec::new();
+    let mut seen = BTreeSet::new();
     for package in &report.packages {
         let reference = format!("package:{}", package.place);
+        // References are unique, and whoever names a package twice means one.
+        if !seen.insert(reference.clone()) {
+            continue;
+        }
         let mut parts = Vec::new();
         let mut inside = Vec::new();
         for native in &package.natives {
             let part = format!("{reference}#{}", native.path);
-            parts.push(part.clone());
+            // Members of static archives often share a name.
+            if !seen.insert(part.clone()) {
+                continue;
+            }
             inside.push(file(native, &part));
             inside.extend(ggml(native, &part));
+            parts.push(part);
         }
         components.push(component(package, &reference, &inside));
         dependencies.push(json!({ "ref": reference, "dependsOn": parts }));
@@ -50,19 +61,39 @@ fn component(package: &Package, reference: &str, inside: &[Value]) -> Value {
     {
         component["name"] = json!(metadata.name);
         component["version"] = json!(metadata.version);
-        let name = metadata.name.to_lowercase().replace(['_', '.'], "-");
-        component["purl"] = json!(format!("pkg:pypi/{name}@{}", metadata.version));
-        if let Some(licence) = &metadata.license {
-            component["licenses"] = json!([{ "license": { "name": licence.lines().next() } }]);
+        component["purl"] = json!(purl(&metadata.name, &metadata.version));
+        if let Some(expression) = &metadata.license_expression {
+            component["licenses"] = json!([{ "expression": expression }]);
+        } else if let Some(licence) = &metadata.license {
+            component["licenses"] = json!([{ "license": { "name": licence } }]);
         }
     }
     component
 }
 
+/// A package of PyPI: its normal name, and its version with what has a meaning in addresses escaped.
+fn purl(name: &str, version: &str) -> String {
+    let name = name.to_lowercase();
+    let parts: Vec<&str> = name
+        .split(['-', '_', '.'])
+        .filter(|part| !part.is_empty())
+        .collect();
+    let mut purl = format!("pkg:pypi/{}@", parts.join("-"));
+    for byte in version.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            purl.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(purl, "%{byte:02X}");
+        }
+    }
+    purl
+}
+
 fn file(native: &Native, reference: &str) -> Value {
     let path = native.path.rsplit('/').next().unwrap_or(&native.path);
     let mut component = json!({
-        "type": "library",
+        "type": if native.facts.kind == Kind::Program { "application" } else { "library" },
         "bom-ref": reference,
         "name": library(path),
         "hashes": [{ "alg": "SHA-256", "content": native.sha256 }],
@@ -84,7 +115,7 @@ fn file(native: &Native, reference: &str) -> Value {
 }
 
 fn ggml(native: &Native, reference: &str) -> Option<Value> {
-    let ggml = native.ggml.as_ref()?;
+    let ggml = native.ggml.as_ref().filter(|ggml| ggml.core)?;
     let mut component = json!({
         "type": "library",
         "bom-ref": format!("{reference}/ggml"),
@@ -130,7 +161,13 @@ fn version(file: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{library, version};
+    use super::{library, purl, version};
+
+    #[test]
+    fn packages_have_their_normal_names() {
+        assert_eq!(purl("A_b.-c", "1.0"), "pkg:pypi/a-b-c@1.0");
+        assert_eq!(purl("torch", "2.9.1+cpu"), "pkg:pypi/torch@2.9.1%2Bcpu");
+    }
 
     #[test]
     fn bundled_libraries_keep_their_names() {

@@ -133,6 +133,18 @@ pub(super) fn headers(text: &str) -> Vec<(String, String)> {
     headers
 }
 
+/// The licence by the classifiers of a package: `License :: OSI Approved :: MIT License` → `MIT License`.
+pub(super) fn classified(headers: &[(String, String)]) -> Option<String> {
+    let names: Vec<&str> = headers
+        .iter()
+        .filter(|(key, value)| key == "classifier" && value.starts_with("License :: "))
+        .filter_map(|(_, value)| value.rsplit(" :: ").next())
+        // A heading, and no licence.
+        .filter(|name| *name != "OSI Approved")
+        .collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
 /// A line of comma-separated values, with quotes.
 pub(crate) fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];

@@ -71,6 +71,19 @@ fn cpp_of_an_extension() {
 }
 
 #[test]
+fn cpp_of_a_program() {
+    let source = "//c++\nnamespace engine { struct Base { virtual ~Base() {} }; int run() { return 1; } }\nint main() { engine::Base b; return engine::run(); }";
+    let exporting = Compiled::with("p", source, ["-rdynamic"].into_iter());
+    let package = audited(&exporting.path);
+    let found = finding(&package, "TP006");
+    assert!(found.message.contains("C++ engine::"), "{}", found.message);
+    assert!(!found.denied);
+    assert!(!rules(&package).contains(&"TP002"));
+    let closed = Compiled::with("p", source, [].into_iter());
+    assert!(!rules(&audited(&closed.path)).contains(&"TP006"));
+}
+
+#[test]
 fn stripped_of_all_section_headers() {
     let library = Compiled::new(
         "libggml.so",
@@ -244,6 +257,8 @@ fn code_for_newer_cpus_behind_a_look() {
     for look in [
         // A look of its own, written down by a constructor and read by a function.
         "static int has;\n__attribute__((constructor)) void look(void) { unsigned a = 7, b, c = 0, d; __asm__(\"cpuid\" : \"+a\"(a), \"=b\"(b), \"+c\"(c), \"=d\"(d)); has = b >> 5 & 1; }\nSHOW void run(int *x) { if (has) kernel(x); else x[0]++; }",
+        // A library's: PyTorch asks cpuinfo.
+        "int cpuinfo_initialize(void);\nSHOW void run(int *x) { if (cpuinfo_initialize()) kernel(x); else x[0]++; }",
         // The compiler's.
         "SHOW void run(int *x) { __builtin_cpu_init(); if (__builtin_cpu_supports(\"avx2\")) kernel(x); else x[0]++; }",
     ] {
@@ -287,6 +302,40 @@ fn ggml_and_what_it_says_of_itself() {
     let package = audited(&Compiled::new("libx.so", &hidden, &[]).path);
     let ggml = package.natives[0].ggml.as_ref().unwrap();
     assert_eq!((ggml.version.as_deref(), ggml.exported), (None, false));
+}
+
+/// As ggml has them: the function before `ggml_version`, and that one.
+const VERSION: &str = "#include <stdlib.h>\n#include <stdio.h>\n__attribute__((noinline,used)) static void trace(void) { if (getenv(\"GGML_NO_BACKTRACE\")) puts(\"GGML_ASSERT(x)\"); }\n__attribute__((noinline,used)) static const char *version(void) { return \"0.9.5-dev\"; }\n__attribute__((noinline,used)) static const char *other(void) { return \"1.2.3\"; }\n";
+
+#[test]
+fn the_version_of_a_hidden_ggml() {
+    let package =
+        audited(&Compiled::new("libx.so", VERSION, &["-O2", "-fno-stack-protector"]).path);
+    let ggml = package.natives[0].ggml.as_ref().unwrap();
+    assert_eq!(ggml.version.as_deref(), Some("0.9.5-dev"));
+    assert_eq!((ggml.core, ggml.exported), (true, false));
+    // What gives back versions elsewhere is not taken for it.
+    let elsewhere = VERSION.replace("GGML_NO_BACKTRACE", "NO_BACKTRACE");
+    let package = audited(&Compiled::new("libx.so", &elsewhere, &["-O2"]).path);
+    assert_eq!(package.natives[0].ggml.as_ref().unwrap().version, None);
+}
+
+#[test]
+fn parts_and_users_of_a_ggml_elsewhere() {
+    let uses = "#include <stdio.h>\nvoid ggml_free(void *);\nSHOW void NAME(void *c) { puts(\"GGML_ASSERT(x)\"); ggml_free(c); }";
+    // llama.cpp as a shared library: it says what ggml's header makes it say.
+    let user = show(&uses.replace("NAME", "llama_free"));
+    let package = audited(&Compiled::new("libllama.so", &user, &[]).path);
+    assert_eq!(package.natives[0].ggml, None);
+    assert!(!rules(&package).contains(&"TP060"));
+    let part = show(&uses.replace("NAME", "ggml_backend_free"));
+    let package = audited(&Compiled::new("libggml-cpu.so", &part, &[]).path);
+    let ggml = package.natives[0].ggml.as_ref().unwrap();
+    assert_eq!((ggml.core, ggml.exported), (false, true));
+    assert_eq!(
+        finding(&package, "TP060").message,
+        "has a part of ggml, exported"
+    );
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn what_is_denied() {
     assert_eq!(output.status.code(), Some(1));
     let shown = text(&output.stdout);
     insta::assert_snapshot!(shown[shown.find("  error").unwrap()..], @r"
-      error TP001 exported-engine: libggml.so exports 1 functions of engines: 1 ggml_*
+      error TP001 exported-engine: libggml.so exports 1 function of an engine: 1 ggml_*
           ggml_init
           → Link with a version script (`{ global: PyInit_*; local: *; };`) and compile with -fvisibility=hidden
       note TP060 ggml-inside: libggml.so has ggml of unknown version, exported

@@ -151,6 +151,50 @@ fn libraries_that_are_missing() {
 }
 
 #[test]
+fn libraries_of_the_driver() {
+    let library = crate::support::Compiled::new(
+        "libcuda.so",
+        "__attribute__((visibility(\"default\"))) int dep(void) { return 1; }",
+        &["-Wl,-soname,libcuda.so.1"],
+    );
+    let source = "int dep(void);\n__attribute__((visibility(\"default\"))) void *PyInit_m(void) { return dep() ? 0 : (void *)dep; }";
+    let link = library.path.display().to_string();
+    let extension = crate::support::Compiled::new("m.so", source, &[&link]);
+    let package = crate::support::audited(&extension.path);
+    let details = &finding(&package, "TP010").details;
+    assert!(
+        details[0].starts_with("libcuda.so.1 comes with the driver"),
+        "{details:?}"
+    );
+}
+
+#[test]
+fn licences() {
+    let mut wheel = WheelFile::new();
+    for (headers, expected) in [
+        (
+            "License-Expression: MIT OR Apache-2.0\nLicense: other",
+            (Some("MIT OR Apache-2.0"), "MIT OR Apache-2.0"),
+        ),
+        (
+            "License: Copyright (c) 2005\n  All rights\nClassifier: License :: OSI Approved\nClassifier: License :: OSI Approved :: BSD License",
+            (None, "BSD License"),
+        ),
+        ("License: MIT", (None, "MIT")),
+    ] {
+        wheel.metadata = format!("Metadata-Version: 2.4\nName: p\nVersion: 1.0\n{headers}\n");
+        let metadata = wheel.audit().metadata.unwrap();
+        assert_eq!(
+            (
+                metadata.license_expression.as_deref(),
+                metadata.license.as_deref()
+            ),
+            (expected.0, Some(expected.1))
+        );
+    }
+}
+
+#[test]
 fn metadata_that_is_wrong() {
     let mut wheel = WheelFile::new();
     wheel.metadata = "Metadata-Version: 2.4\nName: q\nLicense-File: NOTICE\n".into();
@@ -263,4 +307,68 @@ fn an_installed_package_by_its_name() {
     let error = Input::find("missing-package", &folders).unwrap_err();
     assert!(error.to_string().contains("no such package in"), "{error}");
     assert!(error.is_usage());
+}
+
+#[test]
+fn an_installed_package_without_a_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = folder.path().join("lib/python3/dist-packages");
+    fs_err::create_dir_all(site.join("some_package-1.0.egg-info")).unwrap();
+    fs_err::create_dir_all(site.join("pack/lib")).unwrap();
+    let bytes = clean_extension().bytes();
+    for file in ["pack/lib/m.abi3.so", "_pack.abi3.so", "other.so"] {
+        fs_err::write(site.join(file), &bytes).unwrap();
+    }
+    fs_err::write(
+        site.join("some_package-1.0.egg-info/top_level.txt"),
+        "pack\n_pack\n../evil\n",
+    )
+    .unwrap();
+    let folders = trifold_pack::site_packages(Some(folder.path()));
+    let input = Input::find("some-package", &folders).unwrap();
+    let report = audit(&[input], &Config::default()).unwrap();
+    let natives = &report.packages[0].natives;
+    let paths: Vec<&str> = natives.iter().map(|native| native.path.as_str()).collect();
+    assert_eq!(paths, ["_pack.abi3.so", "pack/lib/m.abi3.so"]);
+}
+
+#[test]
+fn links_in_a_folder() {
+    let outside = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = clean_extension().bytes();
+    let (real, inside) = (
+        outside.path().join("real.so.1"),
+        folder.path().join("m.so.1.0"),
+    );
+    fs_err::write(&real, &bytes).unwrap();
+    fs_err::write(&inside, &bytes).unwrap();
+    let link = |to: &std::path::Path, name: &str| {
+        std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+    };
+    // Two of the same file outside, one of a file inside, one that leads nowhere, and one in a circle.
+    link(&real, "a.so");
+    link(&real, "b.so");
+    link(&inside, "m.so");
+    link(&outside.path().join("gone.so"), "gone.so");
+    link(folder.path(), "circle");
+    let report = audit(&[Input::Path(folder.path().into())], &Config::default()).unwrap();
+    let natives = &report.packages[0].natives;
+    let paths: Vec<&str> = natives.iter().map(|native| native.path.as_str()).collect();
+    assert_eq!(paths, ["a.so", "m.so.1.0"]);
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe.so");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    for path in [path, "/dev/zero".into()] {
+        let error = audit(&[Input::Path(path)], &Config::default()).unwrap_err();
+        assert!(
+            error.to_string().contains("a pipe, socket or device"),
+            "{error}"
+        );
+    }
 }
