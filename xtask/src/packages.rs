@@ -48,10 +48,16 @@ pub(crate) fn test(root: &Path) -> Result<()> {
         },
     )?;
     let mut audit = checks::cargo(["run", "--locked", "--quiet", "-p", "trifold-pack", "--"]);
-    audit.args(["audit", "--deny", "warnings"]).args(&aligned);
+    let bom = root.join("target/python/bom.json");
+    fs_err::create_dir_all(root.join("target/python"))?;
+    audit.args(["audit", "--deny", "warnings", "--sbom"]).arg(&bom);
+    audit.args(&aligned);
     step("Python: audit of the wheels", &mut audit)?;
     let default = &interpreters.default;
     let tests = Environment::new(root, "test", &default.path, &["test.txt", "lint.txt"])?;
+    let mut check = tests.python();
+    check.arg(root.join("python/tools/bom.py")).arg(&bom);
+    step("Python: the wheels' bill of materials", &mut check)?;
     tests.install_trifold(&aligned)?;
     checks::steps(
         SUITES

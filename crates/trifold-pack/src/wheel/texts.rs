@@ -119,10 +119,10 @@ pub(super) fn is_text(path: &str) -> bool {
 }
 
 /// Headers up to the first empty line, with names in lower case; long ones go on in lines that begin
-/// with a blank.
+/// with a blank, and may have nothing else.
 pub(super) fn headers(text: &str) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = Vec::new();
-    for line in text.lines().take_while(|line| !line.trim().is_empty()) {
+    for line in text.lines().take_while(|line| !line.is_empty()) {
         if line.starts_with([' ', '\t']) {
             continue;
         }

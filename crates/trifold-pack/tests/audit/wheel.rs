@@ -177,7 +177,7 @@ fn licences() {
             (Some("MIT OR Apache-2.0"), "MIT OR Apache-2.0"),
         ),
         (
-            "License: Copyright (c) 2005\n  All rights\nClassifier: License :: OSI Approved\nClassifier: License :: OSI Approved :: BSD License",
+            "License: Copyright (c) 2005\n        \n  All rights\nClassifier: License :: OSI Approved\nClassifier: License :: OSI Approved :: BSD License",
             (None, "BSD License"),
         ),
         ("License: MIT", (None, "MIT")),

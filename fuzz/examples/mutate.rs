@@ -1,4 +1,4 @@
-//! Mutates the corpus on a stable compiler: `cargo run --release -- COUNT [SEED]`.
+//! Mutates the seeds on a stable compiler: `cargo run --release --example mutate -- COUNT [SEED]`.
 //!
 //! Without feedback about coverage, so it works on what the formats are made of: bytes, and numbers of two, four
 //! and eight bytes at places that are a multiple of their size, preferably in headers and tables.
@@ -23,7 +23,7 @@ fn main() -> io::Result<()> {
     let number = |argument: Option<String>| argument.and_then(|text| text.parse().ok());
     let count: u64 = number(arguments.next()).unwrap_or(1_000_000);
     let seed: u64 = number(arguments.next()).unwrap_or(1);
-    let corpus = corpus(&Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus"))?;
+    let corpus = corpus(&Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds"))?;
     let (started, done) = (Instant::now(), Arc::new(AtomicU64::new(0)));
     watch(Arc::clone(&done));
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
@@ -70,11 +70,17 @@ fn watch(done: Arc<AtomicU64>) {
 }
 
 /// Files to begin with, and whether each is a wheel.
-fn corpus(folder: &Path) -> io::Result<Vec<(Vec<u8>, bool)>> {
-    let mut files: Vec<_> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-    files.sort();
-    let wheel = |path: &Path| path.extension().is_some_and(|extension| extension == "whl");
-    files.iter().map(|path| Ok((fs::read(path)?, wheel(path)))).collect()
+fn corpus(seeds: &Path) -> io::Result<Vec<(Vec<u8>, bool)>> {
+    let mut corpus = Vec::new();
+    for (folder, is_wheel) in [("elf", false), ("wheel", true)] {
+        let entries = fs::read_dir(seeds.join(folder))?;
+        let mut files: Vec<_> = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+        files.sort();
+        for file in files {
+            corpus.push((fs::read(file)?, is_wheel));
+        }
+    }
+    Ok(corpus)
 }
 
 fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
