@@ -372,26 +372,34 @@ pub(crate) enum Input {
 /// Looks what a file is; of an archive, at every member.
 pub(crate) fn input(path: &Path) -> Result<Input, BuildError> {
     let data = read(path)?;
-    let Ok(kind) = FileKind::parse(data.as_slice()) else {
-        return Ok(Input::Other(match data.len() {
-            0 => "an empty file".to_owned(),
-            _ => "neither an object nor an archive".to_owned(),
-        }));
+    let other = |what: &str| Ok(Input::Other(what.to_owned()));
+    if data.is_empty() {
+        return other("an empty file");
+    }
+    if data.starts_with(b"!<thin>\n") {
+        return other("a thin archive, which names files elsewhere");
+    }
+    if !data.starts_with(b"!<arch>\n") {
+        return match FileKind::parse(data.as_slice()) {
+            Ok(_) => Ok(object_kind(&data)),
+            Err(_) => other("neither an object nor an archive"),
+        };
+    }
+    let damaged = |error: object::Error| Input::Other(format!("a damaged archive: {error}"));
+    let archive = match ArchiveFile::parse(data.as_slice()) {
+        Ok(archive) => archive,
+        Err(error) => return Ok(damaged(error)),
     };
-    if kind != FileKind::Archive {
-        return Ok(object_kind(&data));
-    }
-    let bad = |error: object::Error| damaged(path, &error);
-    let archive = ArchiveFile::parse(data.as_slice()).map_err(bad)?;
-    if archive.is_thin() {
-        return Ok(Input::Other(
-            "a thin archive, which names files elsewhere".to_owned(),
-        ));
-    }
     for member in archive.members() {
-        let member = member.map_err(bad)?;
-        let name = String::from_utf8_lossy(member.name()).into_owned();
-        match object_kind(member.data(data.as_slice()).map_err(bad)?) {
+        let read = member.and_then(|member| {
+            let name = String::from_utf8_lossy(member.name()).into_owned();
+            Ok((name, member.data(data.as_slice())?))
+        });
+        let (name, content) = match read {
+            Ok(read) => read,
+            Err(error) => return Ok(damaged(error)),
+        };
+        match object_kind(content) {
             Input::Object => {}
             Input::Other(found) => return Ok(Input::Other(format!("{found} as member {name}"))),
             other => return Ok(other),

@@ -183,6 +183,9 @@ impl BuildError {
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 space_hint()
             }
+            Self::Io { path, source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                format!("See that {} is there", path.display())
+            }
             Self::Io { path, .. } => format!(
                 "See that {} can be read and written, or set TRIFOLD_CACHE to another folder",
                 path.display()

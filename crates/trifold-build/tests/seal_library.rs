@@ -121,6 +121,10 @@ fn what_cannot_be_sealed_is_refused_with_a_reason() {
     let cut = place.join("cut.o");
     let bytes = std::fs::read(&good).unwrap();
     std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let thin = place.join("thin.a");
+    std::fs::write(&thin, "!<thin>\n").unwrap();
+    let cut_archive = place.join("cut.a");
+    std::fs::write(&cut_archive, "!<arch>\ngood.o/         0    ").unwrap();
 
     let message = |inputs: &[&Path], keep: &str| refused(inputs, keep, &place.join("out.o"));
     for (input, expected) in [
@@ -129,6 +133,8 @@ fn what_cannot_be_sealed_is_refused_with_a_reason() {
         (&text, "neither an object nor an archive"),
         (&empty, "an empty file"),
         (&cut, "damaged"),
+        (&thin, "a thin archive"),
+        (&cut_archive, "a damaged archive"),
     ] {
         let message = message(&[input], "*");
         assert!(message.contains(expected), "{message}");

@@ -39,7 +39,7 @@ use trifold_build::{
 
 use self::{
     compare::Answers,
-    program::{Program, Workspace},
+    program::{Program, Source},
 };
 pub use self::{
     error::AlignError,
@@ -49,6 +49,7 @@ pub use self::{
         Measure, Report, Tolerances, Verdict,
     },
 };
+use crate::workspace::Workspace;
 use crate::{PackError, text::plural};
 
 /// Of the JSON form.
@@ -94,10 +95,11 @@ impl Default for Options {
 /// report. Compiled objects and results of checks are kept in the build cache.
 ///
 /// # Errors
-/// [`PackError::Align`] if there is nothing to compare with: a source is missing, or an engine does not run
-/// with its own ggml.
+/// [`PackError::NoWorkspace`]; [`PackError::Align`] if there is nothing to compare with: a source is missing, or an
+/// engine does not run with its own ggml.
 pub fn align(options: &Options) -> Result<Report, PackError> {
-    Ok(Aligner::new(options)?.report()?)
+    let workspace = Workspace::around(&options.workspace)?;
+    Ok(Aligner::new(options, workspace)?.report()?)
 }
 
 /// An engine's source, and what its own ggml looks like.
@@ -112,21 +114,21 @@ struct Aligner<'a> {
     config: Config,
     cache: Cache,
     toolchain: Toolchain,
-    workspace: Workspace,
+    source: Source,
     revisions: Vec<Revision>,
     /// Names of those whose ggml is tried.
     candidates: Vec<String>,
 }
 
 impl<'a> Aligner<'a> {
-    fn new(options: &'a Options) -> Result<Self, AlignError> {
-        let workspace = Workspace::at(&options.workspace, options.revisions.as_deref())?;
+    fn new(options: &'a Options, workspace: Workspace) -> Result<Self, AlignError> {
+        let source = Source::of(workspace, options.revisions.as_deref())?;
         let mut config = match &options.revisions {
             Some(path) => Config::read(path)?,
             None => Config::load()?,
         };
         // The revisions of Cargo packages are those of the workspace's Cargo.lock.
-        config.package = workspace.root.join("crates/trifold-build");
+        config.package = source.workspace.root().join("crates/trifold-build");
         let names = |chosen: &[String], default: Vec<String>| {
             if chosen.is_empty() {
                 default
@@ -151,7 +153,7 @@ impl<'a> Aligner<'a> {
             config,
             cache,
             toolchain,
-            workspace,
+            source,
             revisions,
             candidates,
         })
@@ -207,7 +209,7 @@ impl<'a> Aligner<'a> {
     fn pinned_answers(&self) -> Result<Vec<Answers>, AlignError> {
         (self.options.progress)("building the engines, each with its own ggml");
         let names: Vec<&str> = self.revisions.iter().map(|r| r.name.as_str()).collect();
-        let program = self.workspace.pinned(&names)?;
+        let program = self.source.pinned(&names)?;
         self.revisions
             .iter()
             .map(|revision| {
@@ -243,7 +245,7 @@ impl<'a> Aligner<'a> {
         if !runnable.is_empty() {
             (self.options.progress)(&format!("building the engines against ggml {version}"));
             let default = name == self.config.common.aligned_to;
-            let program = self.workspace.aligned(&runnable, name, default);
+            let program = self.source.aligned(&runnable, name, default);
             for (attempt, pinned) in attempts.iter_mut().zip(pinned) {
                 if runnable.contains(&attempt.engine.as_str()) {
                     self.measure(attempt, program.as_ref(), pinned, version);
@@ -285,7 +287,7 @@ impl<'a> Aligner<'a> {
             config: &self.config,
             cache: &self.cache,
             toolchain: &self.toolchain,
-            shims: &self.workspace.root,
+            shims: self.source.workspace.root(),
         }
         .run(&revision.tree, &ggml.tree)?;
         attempt.problem = match &checked.errors[..] {
@@ -359,7 +361,7 @@ impl<'a> Aligner<'a> {
     /// Runs one engine; with another ggml than this its answers would be worth nothing.
     fn run(&self, program: &Program, engine: &str, version: &str) -> Result<Answers, String> {
         (self.options.progress)(&format!("running {engine} ({})", program.kind));
-        let models = self.workspace.root.join("models");
+        let models = self.source.workspace.root().join("models");
         let answers = program.run(engine, &models, self.options.time_limit)?;
         let found = &answers.ggml_version;
         if found != version {

@@ -240,6 +240,9 @@ pub fn of_data(data: &Data, config: &Config) -> Result<Package, PackError> {
             subject.natives.push(examine(&name, data)?);
             Ok(subject.finish(place, (data.len(), None), config))
         }
+        Format::Other if data.is_empty() => {
+            Err(Format::Foreign("an empty file".into()).unsupported(&place))
+        }
         other => Err(other.unsupported(&place)),
     }
 }

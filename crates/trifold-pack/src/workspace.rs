@@ -19,9 +19,9 @@ impl Workspace {
     /// The one that a folder is in.
     ///
     /// # Errors
-    /// [`PackError::NoWorkspace`]
+    /// [`PackError::NoWorkspace`], or [`PackError::Io`] where there is no such folder.
     pub fn around(folder: &Path) -> Result<Self, PackError> {
-        let folder = std::path::absolute(folder)
+        let folder = fs_err::canonicalize(folder)
             .map_err(PackError::io("Could not find the folder", folder))?;
         let root = folder.ancestors().find(|folder| {
             folder.join("engines.toml").is_file() && folder.join("python/trifold-llama").is_dir()

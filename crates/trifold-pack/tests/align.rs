@@ -96,7 +96,7 @@ fn what_cannot_be_measured_is_refused() {
             &["whisper", "--candidate", "tetris"],
             "Unknown engine: tetris",
         ),
-        (&["--workspace", place], "Expected trifold's source at: "),
+        (&["--workspace", place], "No source of trifold around: "),
         (&["--tolerances", tolerances], "Invalid configuration: "),
         (
             &["--revisions", revisions.to_str().unwrap()],

@@ -11,14 +11,6 @@ pub enum AlignError {
     /// A source is missing, or a tool.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The folder has no source of trifold.
-    #[error("Expected trifold's source at: {} (found no {missing})", path.display())]
-    NoWorkspace {
-        /// The folder.
-        path: PathBuf,
-        /// What a source has.
-        missing: &'static str,
-    },
     /// An engine does not work even with its own ggml.
     #[error("Could not run {engine} with its own ggml: {what}")]
     Pinned {
@@ -53,10 +45,6 @@ impl AlignError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Build(error) => error.hint(),
-            Self::NoWorkspace { .. } => Some(
-                "Name the folder of a checkout with --workspace: the engines are built from it"
-                    .into(),
-            ),
             Self::Pinned { .. } => Some(
                 "Without its own answers there is nothing to compare with: see that its tests pass"
                     .into(),

@@ -11,7 +11,7 @@ use std::{
 use trifold_build::env;
 
 use super::{AlignError, compare::Answers};
-use crate::workspace::cargo;
+use crate::workspace::{Workspace, cargo};
 
 const PACKAGE: &str = "trifold-conformance";
 
@@ -22,8 +22,8 @@ const POLL: Duration = Duration::from_millis(20);
 const WORDS: usize = 2000;
 
 /// The source that the program is built from.
-pub(super) struct Workspace {
-    pub(super) root: PathBuf,
+pub(super) struct Source {
+    pub(super) workspace: Workspace,
     revisions: Option<PathBuf>,
 }
 
@@ -34,8 +34,8 @@ pub(super) struct Program {
     pub(super) kind: String,
 }
 
-impl Workspace {
-    pub(super) fn at(folder: &Path, revisions: Option<&Path>) -> Result<Self, AlignError> {
+impl Source {
+    pub(super) fn of(workspace: Workspace, revisions: Option<&Path>) -> Result<Self, AlignError> {
         let absolute = |path: &Path| {
             fs_err::canonicalize(path).map_err(|source| AlignError::Io {
                 what: "Could not find",
@@ -43,16 +43,10 @@ impl Workspace {
                 source,
             })
         };
-        let root = absolute(folder)?;
-        let missing = "crates/trifold-conformance/Cargo.toml";
-        if !root.join(missing).is_file() {
-            return Err(AlignError::NoWorkspace {
-                path: root,
-                missing,
-            });
-        }
-        let revisions = revisions.map(absolute).transpose()?;
-        Ok(Self { root, revisions })
+        Ok(Self {
+            workspace,
+            revisions: revisions.map(absolute).transpose()?,
+        })
     }
 
     /// With these engines, each with its own ggml.
@@ -76,7 +70,7 @@ impl Workspace {
         if default && self.revisions.is_none() {
             // As everything else is built, and in the same place.
             let chosen = std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
-            let target = chosen.map_or_else(|| self.root.join("target"), PathBuf::from);
+            let target = chosen.map_or_else(|| self.workspace.root().join("target"), PathBuf::from);
             return self.build(engines, &kind, &[], &target);
         }
         let variables = [(env::GGML, "aligned"), (env::ALIGNED_TO, candidate)];
@@ -85,7 +79,7 @@ impl Workspace {
     }
 
     fn target(&self, name: &str) -> PathBuf {
-        self.root.join("target").join(name)
+        self.workspace.root().join("target").join(name)
     }
 
     fn build(
@@ -95,7 +89,7 @@ impl Workspace {
         variables: &[(&str, &str)],
         target: &Path,
     ) -> Result<Program, AlignError> {
-        let mut command = cargo(&self.root);
+        let mut command = cargo(self.workspace.root());
         command
             .args([
                 "build",
