@@ -38,6 +38,9 @@ void log(log_level level, const char * text, size_t length);
 // Called once, before anything else.
 void start(log_fn log);
 
+// Whether this thread is inside a guarded call.
+bool is_inside();
+
 // Throws when this thread is inside a guarded call; logs, and lets ggml abort, when it is not.
 void on_ggml_abort(const char * message);
 

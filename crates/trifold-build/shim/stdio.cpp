@@ -64,6 +64,10 @@ guarded_scope::~guarded_scope() {
     --guarded_depth;
 }
 
+bool is_inside() {
+    return guarded_depth > 0;
+}
+
 void on_ggml_abort(const char * message) {
     if (guarded_depth > 0) {
         throw failed_assertion{message};

@@ -45,65 +45,103 @@ pub struct Audit {
 /// # Errors
 /// If it cannot be read; what is wrong with it is in [`Audit::findings`].
 pub fn audit(path: &Path, module: Option<&str>, floor: Option<Floor>) -> Result<Audit, BuildError> {
-    let linked = elf::linked(path)?;
-    let symbols = elf::versioned_symbols(path)?;
-    let mut findings = Vec::new();
-    let mut rule = |what: &str, offenders: Vec<String>| {
-        if !offenders.is_empty() {
-            findings.push(format!("{what}: {}", offenders.join(", ")));
-        }
-    };
-    let expected = module.map(|module| format!("PyInit_{module}"));
-    let exported: BTreeSet<String> = linked.exported.into_iter().collect();
-    let wanted: BTreeSet<String> = expected.into_iter().collect();
-    rule(
-        "exports what is private",
-        exported.difference(&wanted).cloned().collect(),
-    );
-    rule(
-        "does not export",
-        wanted.difference(&exported).cloned().collect(),
-    );
-    let foreign = |library: &&String| !NEEDED.contains(&library.as_str());
-    rule(
-        "needs a library that not every system has",
-        linked.needed.iter().filter(foreign).cloned().collect(),
-    );
-    let undefined = || symbols.iter().filter(|symbol| symbol.undefined);
-    let too_new = |symbol: &&VersionedSymbol| {
-        symbol.version.starts_with("GLIBC_")
-            && floor.is_some_and(|floor| !floor.admits(&symbol.version))
-    };
-    rule(
-        "asks for a newer glibc",
-        undefined()
-            .filter(too_new)
-            .map(|symbol| format!("{}@{}", symbol.name, symbol.version))
+    let rules = Rules {
+        exports: module
+            .map(|module| format!("PyInit_{module}"))
+            .into_iter()
             .collect(),
-    );
-    let unknown = |symbol: &&VersionedSymbol| {
-        symbol.version.is_empty() && !is_expected(symbol, module.is_some())
+        floor,
+        known_library: &|_| false,
+        search_path: false,
+        python: module.is_some(),
     };
-    rule(
-        "asks for a symbol of no known library",
-        undefined()
-            .filter(unknown)
-            .map(|symbol| symbol.name.clone())
-            .collect(),
-    );
-    rule(
-        "is not linked as it should be",
-        hardening(elf::hardening(path)?),
-    );
-    let glibc = undefined()
-        .filter_map(|symbol| symbol.version.strip_prefix("GLIBC_")?.parse().ok())
-        .max();
-    Ok(Audit {
-        findings,
-        exported: exported.into_iter().collect(),
-        needed: linked.needed,
-        glibc,
-    })
+    rules.check(path)
+}
+
+/// What a shipped file must be.
+pub(crate) struct Rules<'a> {
+    /// All that it exports.
+    pub(crate) exports: BTreeSet<String>,
+    /// The newest glibc that it may ask for.
+    pub(crate) floor: Option<Floor>,
+    /// Whether it may ask for a library that is no part of every system.
+    pub(crate) known_library: &'a dyn Fn(&str) -> bool,
+    /// Whether it may bring folders for the loader to look in.
+    pub(crate) search_path: bool,
+    /// Whether the interpreter has the symbols that begin as Python's do.
+    pub(crate) python: bool,
+}
+
+impl Rules<'_> {
+    pub(crate) fn check(&self, path: &Path) -> Result<Audit, BuildError> {
+        let linked = elf::linked(path)?;
+        let symbols = elf::versioned_symbols(path)?;
+        let mut findings = Vec::new();
+        let mut rule = |what: &str, offenders: Vec<String>| {
+            if !offenders.is_empty() {
+                findings.push(format!("{what}: {}", offenders.join(", ")));
+            }
+        };
+        let exported: BTreeSet<String> = linked.exported.into_iter().collect();
+        let wanted = &self.exports;
+        rule(
+            "exports what is private",
+            exported.difference(wanted).cloned().collect(),
+        );
+        rule(
+            "does not export",
+            wanted.difference(&exported).cloned().collect(),
+        );
+        let foreign = |library: &&String| {
+            !NEEDED.contains(&library.as_str()) && !(self.known_library)(library)
+        };
+        rule(
+            "needs a library that not every system has",
+            linked.needed.iter().filter(foreign).cloned().collect(),
+        );
+        let undefined = || symbols.iter().filter(|symbol| symbol.undefined);
+        let too_new = |symbol: &&VersionedSymbol| {
+            symbol.version.starts_with("GLIBC_")
+                && self
+                    .floor
+                    .is_some_and(|floor| !floor.admits(&symbol.version))
+        };
+        rule(
+            "asks for a newer glibc",
+            undefined()
+                .filter(too_new)
+                .map(|symbol| format!("{}@{}", symbol.name, symbol.version))
+                .collect(),
+        );
+        // A library of somebody else's may have no versions.
+        let versioned = linked
+            .needed
+            .iter()
+            .all(|library| !(self.known_library)(library));
+        let unknown = |symbol: &&VersionedSymbol| {
+            versioned && symbol.version.is_empty() && !is_expected(symbol, self.python)
+        };
+        rule(
+            "asks for a symbol of no known library",
+            undefined()
+                .filter(unknown)
+                .map(|symbol| symbol.name.clone())
+                .collect(),
+        );
+        rule(
+            "is not linked as it should be",
+            hardening(elf::hardening(path)?, self.search_path),
+        );
+        let glibc = undefined()
+            .filter_map(|symbol| symbol.version.strip_prefix("GLIBC_")?.parse().ok())
+            .max();
+        Ok(Audit {
+            findings,
+            exported: exported.into_iter().collect(),
+            needed: linked.needed,
+            glibc,
+        })
+    }
 }
 
 /// Without a version: Python's own, which the interpreter defines; what may be missing; and what a
@@ -120,12 +158,12 @@ fn is_expected(symbol: &VersionedSymbol, extension: bool) -> bool {
         || (symbol.weak && newer.contains(&symbol.name.as_str()))
 }
 
-fn hardening(found: Hardening) -> Vec<String> {
+fn hardening(found: Hardening, search_path: bool) -> Vec<String> {
     [
         (found.relro, "no RELRO"),
         (found.bind_now, "no BIND_NOW"),
         (!found.executable_stack, "an executable stack"),
-        (!found.search_path, "a search path (RPATH)"),
+        (search_path || !found.search_path, "a search path (RPATH)"),
         (!found.text_relocations, "text relocations"),
         (!found.symbol_table, "not stripped"),
     ]

@@ -131,7 +131,12 @@ impl Pool<'_> {
             .tempfile_in(folder)
             .map_err(BuildError::io("Could not create a file in", folder))?
             .into_temp_path();
-        let mut command = self.toolchain.compile(task.job.cpp);
+        // The one place where a file's compiler is chosen: C and C++ by the toolchain, other languages by
+        // the recipe of a plugin.
+        let mut command = match &task.job.compiler {
+            Some(compiler) => compiler.command(),
+            None => self.toolchain.compile(task.job.cpp),
+        };
         command
             .args(&task.job.flags)
             .arg("-c")

@@ -29,6 +29,9 @@ pub struct Config {
     pub ggml: Ggml,
     /// The engines by name.
     pub engine: BTreeMap<String, Engine>,
+    /// The backend plugins by name.
+    #[serde(default)]
+    pub plugin: BTreeMap<String, crate::plugin::Recipe>,
     /// The folder of the package whose workspace pins the sources: the one that is built, or tested.
     #[serde(skip, default = "package_folder")]
     pub package: PathBuf,
@@ -292,6 +295,16 @@ impl Config {
             .ok_or_else(|| BuildError::UnknownEngine {
                 name: name.to_owned(),
                 known: self.engine.keys().cloned().collect::<Vec<_>>().join(", "),
+            })
+    }
+
+    /// The recipe of the plugin of this name.
+    pub fn plugin(&self, name: &str) -> Result<&crate::plugin::Recipe, BuildError> {
+        self.plugin
+            .get(name)
+            .ok_or_else(|| BuildError::UnknownPlugin {
+                name: name.to_owned(),
+                known: self.plugin.keys().cloned().collect::<Vec<_>>().join(", "),
             })
     }
 }

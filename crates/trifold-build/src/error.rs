@@ -18,6 +18,22 @@ pub enum BuildError {
         /// The names there are.
         known: String,
     },
+    /// A plugin's name that `engines.toml` does not have.
+    #[error("Unknown plugin: {name} (expected one of: {known})")]
+    UnknownPlugin {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// What was linked is not what a plugin must be.
+    #[error("The plugin {plugin} is not as it must be: {what}")]
+    Plugin {
+        /// The plugin.
+        plugin: String,
+        /// Which rules are broken, with the offenders.
+        what: String,
+    },
     /// A value of one of the variables in [`crate::env`] that means nothing.
     #[error("Invalid value of {name}: {found} (expected {expected})")]
     Env {
@@ -157,6 +173,14 @@ impl BuildError {
                 "Correct engines.toml; its head says what each entry means".into()
             }
             Self::UnknownEngine { .. } => "Engines are listed in engines.toml".into(),
+            Self::UnknownPlugin { .. } => {
+                "Plugins are the [plugin.NAME] tables of engines.toml".into()
+            }
+            Self::Plugin { .. } => {
+                "Its recipe in engines.toml says what it may need: `outside` for \
+                 symbols, `libraries` for libraries; CONTRIBUTING.md, \"Adding a backend\""
+                    .into()
+            }
             Self::Env { name, .. } => format!("Unset {name}, or give it one of the values above"),
             Self::Target { .. } => {
                 "Build on Linux with glibc on x86-64; other systems are planned".into()

@@ -30,6 +30,7 @@
 //! ```
 
 mod dwarf;
+mod text;
 
 use std::{collections::BTreeMap, fmt, path::Path};
 

@@ -13,7 +13,8 @@
 //! 7. [`elf`]: reads the result back and proves the seal.
 //!
 //! [`glibc`] lets a Python extension run on older systems than the one that it is built on, and
-//! [`audit`] checks what was linked. [`fingerprint`] says whether two ggmls can share memory.
+//! [`audit`] checks what was linked. [`fingerprint`] says whether two ggmls can share memory; [`plugin`]
+//! makes a backend plugin of one of ggml's backends.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), trifold_build::BuildError> {
@@ -39,6 +40,7 @@ pub mod fingerprint;
 pub mod glibc;
 pub mod parts;
 pub mod pattern;
+pub mod plugin;
 mod progress;
 pub mod script;
 pub mod seal;

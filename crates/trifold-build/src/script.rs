@@ -1,6 +1,6 @@
 //! What the build script of a `-sys` crate does: builds its engine and tells cargo how to link it.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use crate::{BuildError, Builder, Sealed, cache::Cache, env, glibc::Floor, toolchain::Toolchain};
 
@@ -115,9 +115,19 @@ fn build(engine: &str, builder: &Builder) -> Result<Vec<String>, BuildError> {
     lines.push(format!("rustc-env=TRIFOLD_MODE={}", mode.name()));
     if skip {
         lines.push("rustc-cfg=trifold_no_engine".into());
+        lines.push(format!(
+            "rustc-env=TRIFOLD_FINGERPRINT={}",
+            no_fingerprint()?.display()
+        ));
         lines.push("rustc-env=TRIFOLD_SEALED_SYMBOLS=0".into());
     } else {
         let sealed = builder.build(engine)?;
+        let fingerprint = builder.fingerprint_file(engine)?;
+        lines.push(format!(
+            "rustc-env=TRIFOLD_FINGERPRINT={}",
+            fingerprint.display()
+        ));
+        lines.push(format!("rerun-if-changed={}", fingerprint.display()));
         // `build` has read the object back: it defines these symbols and no other.
         let symbols = sealed.exports.symbols().len();
         lines.push(format!("rustc-env=TRIFOLD_SEALED_SYMBOLS={symbols}"));
@@ -128,6 +138,14 @@ fn build(engine: &str, builder: &Builder) -> Result<Vec<String>, BuildError> {
     }
     lines.push("rustc-check-cfg=cfg(trifold_no_engine)".into());
     Ok(lines)
+}
+
+/// An empty file: without an engine there is nothing that a plugin could fit.
+fn no_fingerprint() -> Result<PathBuf, BuildError> {
+    let folder = std::env::var_os("OUT_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let path = folder.join("no-fingerprint.txt");
+    fs_err::write(&path, "").map_err(BuildError::io("Could not write", &path))?;
+    Ok(path)
 }
 
 fn link_lines(sealed: &Sealed) -> Result<Vec<String>, BuildError> {

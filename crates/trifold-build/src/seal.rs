@@ -14,7 +14,7 @@
 //! [`Library`] does the same for any C or C++ library.
 
 mod library;
-mod steps;
+pub(crate) mod steps;
 
 use std::path::{Path, PathBuf};
 
@@ -80,7 +80,7 @@ impl Exports {
 
     /// The shim's own functions, besides the guarded ones.
     fn own(&self) -> impl Iterator<Item = String> {
-        ["start", "terminate_handler"]
+        ["host", "start", "terminate_handler"]
             .iter()
             .map(|name| format!("{}{name}", self.prefix))
     }
@@ -143,7 +143,7 @@ pub(crate) struct Recipe<'a> {
 impl Recipe<'_> {
     /// Adds all that decides about the result, other than the objects, to a key.
     pub(crate) fn describe(&self, key: &mut Key) {
-        key.text("seal 1")
+        key.text("seal 2")
             .texts(self.wrapped())
             .texts(&self.config.ggml.kernels_keep)
             .texts(self.exports.symbols());

@@ -1,8 +1,11 @@
 //! Which files are compiled, with which flags.
 
+mod plugin;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{
@@ -13,6 +16,8 @@ use crate::{
     source::Tree,
     vocabulary,
 };
+
+pub use plugin::{OtherCompiler, plugin};
 
 /// What the seal needs of the compiler; each was seen to fail without.
 ///
@@ -51,6 +56,8 @@ pub struct Job {
     pub cpp: bool,
     /// The flags, without the ones that the toolchain adds.
     pub flags: Vec<String>,
+    /// What compiles it, if it is neither C nor C++; the flags are such as that program takes.
+    pub compiler: Option<Arc<OtherCompiler>>,
     /// Identifies the object, together with the toolchain.
     key: Vec<String>,
 }
@@ -218,6 +225,7 @@ impl Flags {
             file,
             cpp,
             flags,
+            compiler: None,
             key,
         }
     }
@@ -366,6 +374,14 @@ impl Planner<'_> {
             (
                 "stdio.cpp".to_owned(),
                 include_str!("../shim/stdio.cpp").to_owned(),
+            ),
+            (
+                "host.cpp".to_owned(),
+                include_str!("../shim/host.cpp").to_owned(),
+            ),
+            (
+                "plugin.h".to_owned(),
+                include_str!("../shim/plugin/plugin.h").to_owned(),
             ),
         ];
         for file in self::files(shim, &["*.cpp".into(), "*.h".into(), "*.inc".into()], &[])? {

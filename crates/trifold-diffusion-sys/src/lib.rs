@@ -47,5 +47,6 @@ trifold_runtime::sealed_engine! {
         unsafe { trifold_diffusion_start(log, vocabulary::unpack, &raw const watch::HOOKS) }
     },
     terminate_handler: trifold_diffusion_terminate_handler,
+    host: trifold_diffusion_host,
     open: trifold_diffusion_open,
 }

@@ -27,5 +27,6 @@ trifold_runtime::sealed_engine! {
     "llama.cpp",
     start: trifold_llama_start,
     terminate_handler: trifold_llama_terminate_handler,
+    host: trifold_llama_host,
     open: trifold_llama_open,
 }

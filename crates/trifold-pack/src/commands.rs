@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod coload;
 pub(crate) mod compare;
 pub(crate) mod layout;
+pub(crate) mod plugin;
 pub(crate) mod seal;
 
 use std::io::Write as _;

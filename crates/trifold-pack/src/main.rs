@@ -27,6 +27,8 @@ enum Command {
     Compare(commands::compare::Args),
     /// Link trifold's engines in one of the ways that there are.
     Layout(commands::layout::Args),
+    /// Build a backend plugin, for every engine of the same ggml.
+    Plugin(commands::plugin::Args),
     /// Make one object of a C or C++ library that defines what you name and nothing else.
     Seal(commands::seal::Args),
     /// Build the wheels of layouts.
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Coload(args) => commands::coload::run(args),
         Command::Compare(args) => commands::compare::run(args),
         Command::Layout(args) => commands::layout::run(args),
+        Command::Plugin(args) => commands::plugin::run(args),
         Command::Seal(args) => commands::seal::run(args),
         Command::Wheel(args) => commands::layout::wheel(args),
     };

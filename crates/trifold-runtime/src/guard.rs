@@ -82,6 +82,7 @@ pub struct Fault {
 pub type LogFn = unsafe extern "C" fn(level: i32, text: *const c_char, length: usize);
 
 /// A sealed engine: entered only after a look at the CPU and after its log is connected.
+#[derive(Debug)]
 pub struct Engine {
     name: &'static str,
     level: &'static str,

@@ -2,6 +2,7 @@
 //!
 //! - [`Engine`] and [`guarded!`](guarded): calls into C++ that cannot end the process, made only
 //!   after a look at the CPU; [`sealed_engine!`](sealed_engine) is the rest of a `-sys` crate;
+//! - [`host`]: what a backend loader needs of an engine;
 //! - [`log`]: what an engine says goes to `tracing`, and can be kept for an error message;
 //! - [`cpu`]: which instructions the kernels need, and whether this CPU has them;
 //! - [`process`]: what an engine could change for the rest of the process, and whether it did;
@@ -18,6 +19,7 @@ pub mod c_api;
 mod cancel;
 pub mod cpu;
 pub mod guard;
+pub mod host;
 pub mod install;
 pub mod log;
 pub mod process;
@@ -26,3 +28,4 @@ pub mod threads;
 
 pub use cancel::CancelToken;
 pub use guard::{Engine, EngineError};
+pub use host::Host;

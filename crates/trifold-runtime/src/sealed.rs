@@ -1,6 +1,7 @@
 //! What every `-sys` crate has besides its bindings.
 
-/// Defines the engine of a `-sys` crate: `ENGINE`, `SEALED_SYMBOLS`, `GGML_MODE`, `terminate_handler()`.
+/// Defines the engine of a `-sys` crate: `ENGINE`, `SEALED_SYMBOLS`, `GGML_MODE`, `terminate_handler()`,
+/// `fingerprint()`.
 ///
 /// The arguments are the upstream project's name, and the two functions that each shim exports. `start`
 /// is the shim's function itself or, if it takes more than the log, a call of it.
@@ -13,6 +14,7 @@
 /// }
 /// ```
 ///
+/// `host: name` names the shim's function for a backend loader, which is then `HOST`.
 /// `open: name` at the end names the function that a shared library of the engine exports besides its API;
 /// the crate then has the feature `c-api`, off by default.
 #[macro_export]
@@ -21,6 +23,7 @@ macro_rules! sealed_engine {
         $title:literal,
         start: $start:ident,
         terminate_handler: $terminate_handler:ident
+        $(, host: $host:ident)?
         $(, open: $open:ident)? $(,)?
     ) => {
         $crate::sealed_engine! {
@@ -34,6 +37,7 @@ macro_rules! sealed_engine {
                 unsafe { $start(log) }
             },
             terminate_handler: $terminate_handler
+            $(, host: $host)?
             $(, open: $open)?
         }
     };
@@ -41,6 +45,7 @@ macro_rules! sealed_engine {
         $title:literal,
         start: |$log:ident| $start:block,
         terminate_handler: $terminate_handler:ident
+        $(, host: $host:ident)?
         $(, open: $open:ident)? $(,)?
     ) => {
         #[doc = concat!($title, ": entered only after a look at the CPU.")]
@@ -57,6 +62,25 @@ macro_rules! sealed_engine {
 
         /// `aligned` or `pinned`: which ggml the engine was compiled against.
         pub const GGML_MODE: &str = env!("TRIFOLD_MODE");
+
+        /// The fingerprint of the ggml inside: what must be equal for a backend plugin to share memory with
+        /// it. Lines of `field<tab>value`, see `trifold_backend::fingerprint`.
+        pub fn fingerprint() -> &'static str {
+            include_str!(env!("TRIFOLD_FINGERPRINT"))
+        }
+
+        $(
+            /// The engine as a backend loader sees it.
+            // SAFETY: the function returns a constant of the sealed object, with this layout.
+            pub static HOST: $crate::Host = unsafe {
+                $crate::Host::new(&ENGINE, include_str!(env!("TRIFOLD_FINGERPRINT")), || {
+                    unsafe extern "C" {
+                        fn $host() -> *const $crate::host::Table;
+                    }
+                    $host()
+                })
+            };
+        )?
 
         fn start() {
             let $log: $crate::guard::LogFn = on_log;

@@ -42,5 +42,6 @@ trifold_runtime::sealed_engine! {
         unsafe { trifold_whisper_start(log, cancel::is_cancelled) }
     },
     terminate_handler: trifold_whisper_terminate_handler,
+    host: trifold_whisper_host,
     open: trifold_whisper_open,
 }

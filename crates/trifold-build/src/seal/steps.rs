@@ -8,16 +8,16 @@ use std::{
 use crate::{BuildError, cache::write_atomically, compile::run, toolchain::Toolchain};
 
 /// A seal in the making.
-pub(super) struct Steps<'a> {
+pub(crate) struct Steps<'a> {
     /// What is sealed, for messages.
-    pub(super) title: &'a str,
-    pub(super) toolchain: &'a Toolchain,
-    pub(super) scratch: &'a Path,
+    pub(crate) title: &'a str,
+    pub(crate) toolchain: &'a Toolchain,
+    pub(crate) scratch: &'a Path,
 }
 
 impl<'a> Steps<'a> {
     /// Runs steps in a folder of their own, and puts their result to `out`, beside it.
-    pub(super) fn run_all(
+    pub(crate) fn run_all(
         title: &'a str,
         toolchain: &'a Toolchain,
         out: &Path,
@@ -37,7 +37,7 @@ impl<'a> Steps<'a> {
 }
 
 impl Steps<'_> {
-    pub(super) fn link(
+    pub(crate) fn link(
         &self,
         name: &str,
         objects: &[PathBuf],
@@ -47,7 +47,7 @@ impl Steps<'_> {
     }
 
     /// [`Steps::link`] that leaves section groups as they are, for another linker to merge.
-    pub(super) fn link_open(
+    pub(crate) fn link_open(
         &self,
         name: &str,
         objects: &[PathBuf],
@@ -73,7 +73,7 @@ impl Steps<'_> {
 
     /// [`Steps::link`] with all members of archives. Common symbols get their place: only then can they
     /// be hidden.
-    pub(super) fn link_whole(&self, name: &str, inputs: &[PathBuf]) -> Result<PathBuf, BuildError> {
+    pub(crate) fn link_whole(&self, name: &str, inputs: &[PathBuf]) -> Result<PathBuf, BuildError> {
         let out = self.scratch.join(format!("{name}.o"));
         let mut command = self.linker();
         command
@@ -84,7 +84,7 @@ impl Steps<'_> {
     }
 
     /// Links what is reached from one symbol. Section groups stay, as for [`Steps::link_open`].
-    pub(super) fn link_reached(
+    pub(crate) fn link_reached(
         &self,
         name: &str,
         archive: &Path,
@@ -111,7 +111,7 @@ impl Steps<'_> {
         Ok(out.to_path_buf())
     }
 
-    pub(super) fn keep(
+    pub(crate) fn keep(
         &self,
         name: &str,
         object: &Path,
@@ -135,7 +135,7 @@ impl Steps<'_> {
         Ok(out)
     }
 
-    pub(super) fn rename(
+    pub(crate) fn rename(
         &self,
         name: &str,
         object: &Path,

@@ -1,0 +1,89 @@
+// What the backend loader needs of an engine: to load a plugin into its ggml, to see which devices that has
+// then, and the route of a plugin's log and failed checks (plugin/plugin.h). One table, the same for every
+// engine; mirrored by crates/trifold-runtime/src/host.rs.
+#include "guard.hpp"
+#include "plugin.h"
+
+#include "ggml-backend.h"
+
+namespace {
+
+enum class device_kind : int32_t { other = 0, cpu = 1, gpu = 2 };
+
+struct device {
+    ggml_backend_dev_t handle;
+    ggml_backend_reg_t backend;
+    device_kind kind;
+    // Of the backend, which is never unloaded.
+    const char * name;
+    const char * description;
+    size_t memory_free;
+    size_t memory_total;
+};
+
+device_kind kind_of(ggml_backend_dev_t handle) {
+    switch (ggml_backend_dev_type(handle)) {
+        case GGML_BACKEND_DEVICE_TYPE_CPU:  return device_kind::cpu;
+        case GGML_BACKEND_DEVICE_TYPE_GPU:
+        case GGML_BACKEND_DEVICE_TYPE_IGPU: return device_kind::gpu;
+        default:                            return device_kind::other;
+    }
+}
+
+ggml_backend_reg_t load_plugin(const char * path) {
+    return ggml_backend_load(path);
+}
+
+void * find_procedure(ggml_backend_reg_t backend, const char * name) {
+    return ggml_backend_reg_get_proc_address(backend, name);
+}
+
+void call_procedure(void (*function)(void)) {
+    function();
+}
+
+size_t count_devices() {
+    return ggml_backend_dev_count();
+}
+
+device describe_device(size_t index) {
+    ggml_backend_dev_t handle = ggml_backend_dev_get(index);
+    device found{};
+    found.handle = handle;
+    found.backend = ggml_backend_dev_backend_reg(handle);
+    found.kind = kind_of(handle);
+    found.name = ggml_backend_dev_name(handle);
+    found.description = ggml_backend_dev_description(handle);
+    ggml_backend_dev_memory(handle, &found.memory_free, &found.memory_total);
+    return found;
+}
+
+void send(int32_t level, const char * text, size_t length) {
+    trifold::log(static_cast<trifold::log_level>(level), text, length);
+}
+
+template <auto function> using guarded_fn = decltype(&trifold::guarded<function>::call);
+
+struct host {
+    trifold_plugin_route route;
+    guarded_fn<&load_plugin> load;
+    guarded_fn<&count_devices> count;
+    guarded_fn<&describe_device> describe;
+    guarded_fn<&find_procedure> procedure;
+    guarded_fn<&call_procedure> call;
+};
+
+const host table = {
+    {send, trifold::is_inside, trifold::on_ggml_abort},
+    &trifold::guarded<&load_plugin>::call,
+    &trifold::guarded<&count_devices>::call,
+    &trifold::guarded<&describe_device>::call,
+    &trifold::guarded<&find_procedure>::call,
+    &trifold::guarded<&call_procedure>::call,
+};
+
+} // namespace
+
+extern "C" __attribute__((visibility("default"))) const host * TRIFOLD_NAME(host)(void) {
+    return &table;
+}

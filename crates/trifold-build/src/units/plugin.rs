@@ -1,0 +1,257 @@
+//! The jobs of a backend plugin: a ggml-base of its own, one backend, and what makes a plugin of it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use super::{Flags, Job, Planner, files, job_of};
+use crate::{
+    BuildError,
+    cache::Cache,
+    config::Config,
+    plugin::{Nvcc, Options, Recipe},
+    source::Tree,
+};
+
+/// Files of our own that every plugin has.
+const OWN: [(&str, &str); 5] = [
+    ("guard.hpp", include_str!("../../shim/guard.hpp")),
+    ("stdio.cpp", include_str!("../../shim/stdio.cpp")),
+    ("plugin.cpp", include_str!("../../shim/plugin/plugin.cpp")),
+    ("plugin.h", include_str!("../../shim/plugin/plugin.h")),
+    ("main.c", include_str!("../../shim/plugin/main.c")),
+];
+
+/// Files of our own that a recipe may name in `shim`.
+const SHIMS: [(&str, &str); 1] = [("twin.cpp", include_str!("../../shim/plugin/twin.cpp"))];
+
+/// A compiler of another language than C and C++.
+#[derive(Debug)]
+pub struct OtherCompiler {
+    program: PathBuf,
+    /// What it says of its version: part of the cache key.
+    version: String,
+}
+
+impl OtherCompiler {
+    /// Starts a command line.
+    pub fn command(&self) -> Command {
+        Command::new(&self.program)
+    }
+
+    fn nvcc(options: &Options) -> Result<Self, BuildError> {
+        let program = options
+            .toolkit
+            .as_ref()
+            .map_or_else(|| "nvcc".into(), |folder| folder.join("bin/nvcc"));
+        let missing = || BuildError::MissingTool {
+            program: program.display().to_string(),
+            needed_for: "compiles CUDA; --toolkit names its folder",
+            package: "nvidia-cuda-toolkit",
+        };
+        let output = Command::new(&program).arg("--version").output();
+        let output = output.map_err(|_| missing())?;
+        if !output.status.success() {
+            return Err(missing());
+        }
+        Ok(Self {
+            version: String::from_utf8_lossy(&output.stdout).into_owned(),
+            program,
+        })
+    }
+}
+
+/// Lists the jobs of a plugin, compiled against the ggml of `ggml`.
+pub fn plugin(
+    config: &Config,
+    cache: &Cache,
+    name: &str,
+    recipe: &Recipe,
+    ggml: &Tree,
+    options: &Options,
+) -> Result<Vec<Job>, BuildError> {
+    let planner = Planner { config, cache };
+    let mut jobs = planner.plugin_base(recipe, ggml)?;
+    jobs.extend(planner.backend(name, recipe, ggml, options)?);
+    jobs.extend(planner.plugin_shim(recipe, ggml)?);
+    Ok(jobs)
+}
+
+impl Planner<'_> {
+    /// ggml without a backend of its own: nothing is registered in it but by its plugin.
+    fn plugin_base(&self, recipe: &Recipe, ggml: &Tree) -> Result<Vec<Job>, BuildError> {
+        let mut config = self.config.clone();
+        config.ggml.base_defines.clone_from(&recipe.base_defines);
+        let planner = Planner {
+            config: &config,
+            cache: self.cache,
+        };
+        planner.ggml_base(ggml)
+    }
+
+    fn backend(
+        &self,
+        name: &str,
+        recipe: &Recipe,
+        ggml: &Tree,
+        options: &Options,
+    ) -> Result<Vec<Job>, BuildError> {
+        let mut flags = self.ggml_flags(ggml, &recipe.defines, &recipe.includes);
+        let nvcc = match &recipe.nvcc {
+            Some(nvcc) => {
+                let compiler = Arc::new(OtherCompiler::nvcc(options)?);
+                Some((
+                    self.cuda_flags(recipe, nvcc, ggml, options)?,
+                    nvcc,
+                    compiler,
+                ))
+            }
+            None => None,
+        };
+        for flag in &recipe.flags {
+            flags.plain(flag);
+        }
+        let mut spin_flags = Flags {
+            flags: flags.flags.clone(),
+            key: flags.key.clone(),
+        };
+        spin_flags.generated(&self.generate(
+            "relax",
+            &[(
+                "relax.h".into(),
+                include_str!("../../shim/relax.h").to_owned(),
+            )],
+        )?);
+        spin_flags.plain("-includerelax.h");
+        let found: Vec<String> = files(&ggml.ggml, &recipe.files, &recipe.exclude)?.collect();
+        if found.is_empty() {
+            return Err(BuildError::config(format!(
+                "Expected files of plugin {name} at: {} (found none in {})",
+                recipe.files.join(", "),
+                ggml.ggml.display()
+            )));
+        }
+        Ok(found
+            .into_iter()
+            .map(|file| match &nvcc {
+                Some((flags, nvcc, compiler)) if is_cuda(&file) => {
+                    cuda_job(flags, nvcc, ggml, file, compiler)
+                }
+                _ if Some(&file) == recipe.spin.as_ref() => job_of(&spin_flags, ggml, file, false),
+                _ => job_of(&flags, ggml, file, false),
+            })
+            .collect())
+    }
+
+    /// Definitions and folders, which nvcc spells as g++ does.
+    fn cuda_flags(
+        &self,
+        recipe: &Recipe,
+        nvcc: &Nvcc,
+        ggml: &Tree,
+        options: &Options,
+    ) -> Result<Flags, BuildError> {
+        let mut flags = Flags::new(&[&self.config.common.defines, &recipe.defines]);
+        for folder in &recipe.includes {
+            flags.include(&ggml.ggml, folder);
+        }
+        flags.plain("-O3");
+        flags.plain("-std=c++17");
+        for architecture in options.architectures(nvcc) {
+            flags.plain(&gencode(&architecture)?);
+        }
+        for flag in &nvcc.flags {
+            flags.plain(flag);
+        }
+        Ok(flags)
+    }
+
+    /// What makes a plugin of a backend: entry points, log, abort, and a program that tries it.
+    fn plugin_shim(&self, recipe: &Recipe, ggml: &Tree) -> Result<Vec<Job>, BuildError> {
+        let mut own: Vec<(String, String)> = OWN
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        for wanted in &recipe.shim {
+            let (name, text) = SHIMS
+                .iter()
+                .find(|(name, _)| name == wanted)
+                .ok_or_else(|| {
+                    BuildError::config(format!("expected a shim of our own, found: {wanted}"))
+                })?;
+            own.push(((*name).to_owned(), (*text).to_owned()));
+        }
+        let includes = ["src", "include"].map(str::to_owned);
+        let mut flags = self.ggml_flags(ggml, &recipe.base_defines, &includes);
+        let folder = self.generate("plugin", &own)?;
+        flags.generated(&folder);
+        flags.plain("-DTRIFOLD_ENGINE=plugin");
+        flags.plain(&format!("-DTRIFOLD_PLUGIN_REGISTER={}", recipe.register));
+        if let Some(score) = &recipe.score {
+            flags.plain(&format!("-DTRIFOLD_PLUGIN_SCORE={score}"));
+        }
+        Ok(own
+            .iter()
+            .filter_map(|(file, _)| {
+                let cpp = has_extension(file, "cpp");
+                (cpp || has_extension(file, "c"))
+                    .then(|| flags.job(format!("plugin/{file}"), folder.join(file), cpp))
+            })
+            .collect())
+    }
+}
+
+fn is_cuda(file: &str) -> bool {
+    has_extension(file, "cu")
+}
+
+fn has_extension(file: &str, extension: &str) -> bool {
+    Path::new(file)
+        .extension()
+        .is_some_and(|found| found == extension)
+}
+
+/// A file for nvcc, which hands what the host's compiler is to know on to it.
+fn cuda_job(
+    flags: &Flags,
+    nvcc: &Nvcc,
+    ggml: &Tree,
+    file: String,
+    compiler: &Arc<OtherCompiler>,
+) -> Job {
+    let mut job = job_of(flags, ggml, file, true);
+    let prefix = format!("-ffile-prefix-map={}={}", ggml.root.display(), ggml.engine);
+    let host = super::SEAL_FLAGS
+        .iter()
+        .chain(&super::SEAL_FLAGS_CPP)
+        .filter(|flag| !flag.starts_with("-std="))
+        .map(|flag| (*flag).to_owned())
+        .chain(["-fPIC".to_owned(), prefix])
+        .chain(nvcc.host_flags.iter().cloned());
+    job.flags.clone_from(&flags.flags);
+    job.flags
+        .extend(host.map(|flag| format!("-Xcompiler={flag}")));
+    job.key.extend(nvcc.host_flags.iter().cloned());
+    job.key.push(compiler.version.clone());
+    job.key.push(format!("tree {} {}", ggml.engine, ggml.id));
+    job.compiler = Some(Arc::clone(compiler));
+    job
+}
+
+/// `90` is machine code for that GPU, `120-virtual` is PTX, for that and later ones.
+fn gencode(architecture: &str) -> Result<String, BuildError> {
+    let (number, kind) = match architecture.strip_suffix("-virtual") {
+        Some(number) => (number, "compute"),
+        None => (architecture, "sm"),
+    };
+    if number.is_empty() || !number.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return Err(BuildError::config(format!(
+            "expected architectures such as 90, 120a or 120a-virtual, found: {architecture}"
+        )));
+    }
+    Ok(format!(
+        "-gencode=arch=compute_{number},code={kind}_{number}"
+    ))
+}
