@@ -6,6 +6,7 @@ from errno import ENOENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Executor
     from types import TracebackType
     from typing import Any, Callable, NoReturn, TypeVar, Union
@@ -129,6 +130,45 @@ def demo_models() -> str | None:
         if spec is not None and spec.submodule_search_locations:
             _demo_models = spec.submodule_search_locations[0]
     return _demo_models
+
+
+_plugins: list[tuple[str, str | None]] | None = None
+
+
+def plugins() -> list[tuple[str, str | None]]:
+    """The backend plugins of packages that are installed: paths, and the SHA-256 of those that state one.
+
+    A package offers one by an entry point of the group ``trifold.backends``: a function that returns the
+    plugin's path, or its path and its SHA-256 in hexadecimal digits.
+    """
+    # Looked for once, as above.
+    global _plugins
+    if _plugins is None:
+        import sys
+        from importlib.metadata import entry_points
+
+        if sys.version_info >= (3, 10):
+            found = entry_points(group="trifold.backends")
+        else:
+            found = entry_points().get("trifold.backends", ())
+        result: list[tuple[str, str | None]] = []
+        for entry in found:
+            try:
+                offered = entry.load()()
+                path, sha256 = offered if isinstance(offered, tuple) else (offered, None)
+                result.append((str(path), sha256))
+            except Exception as error:
+                from logging import getLogger
+
+                logger = getLogger(__package__)
+                logger.warning("Backend plugin %s not found (%s): %r", entry.name, entry.value, error)
+        _plugins = result
+    return _plugins
+
+
+def device_options(device: str | Sequence[str]) -> dict[str, Any]:
+    """The options that say what to compute on."""
+    return {"device": device, "plugins": None if device == "cpu" else plugins()}
 
 
 def shown(progress: Progress, what: str) -> tuple[Callable[[float], object] | None, Callable[[], object]]:

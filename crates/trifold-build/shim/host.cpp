@@ -21,12 +21,12 @@ struct device {
     size_t memory_total;
 };
 
+// Revisions differ in what they have besides these two: all of it is some kind of GPU.
 device_kind kind_of(ggml_backend_dev_t handle) {
     switch (ggml_backend_dev_type(handle)) {
-        case GGML_BACKEND_DEVICE_TYPE_CPU:  return device_kind::cpu;
-        case GGML_BACKEND_DEVICE_TYPE_GPU:
-        case GGML_BACKEND_DEVICE_TYPE_IGPU: return device_kind::gpu;
-        default:                            return device_kind::other;
+        case GGML_BACKEND_DEVICE_TYPE_CPU:   return device_kind::cpu;
+        case GGML_BACKEND_DEVICE_TYPE_ACCEL: return device_kind::other;
+        default:                             return device_kind::gpu;
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod chat;
 pub(crate) mod demo;
+pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod draw;
 pub(crate) mod embed;

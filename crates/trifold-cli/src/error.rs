@@ -1,5 +1,6 @@
 use std::{io, path::PathBuf};
 
+use trifold_backend::BackendError;
 use trifold_diffusion::DiffusionError;
 use trifold_formats::{FormatError, Words};
 use trifold_hub::HubError;
@@ -18,6 +19,8 @@ const WORDS: Words = Words {
 /// Whatever ends a command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
+    #[error(transparent)]
+    Device(#[from] BackendError),
     #[error(transparent)]
     Hub(#[from] HubError),
     #[error(transparent)]
@@ -78,6 +81,7 @@ impl CliError {
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
+            Self::Device(error) => error.hint(),
             Self::Hub(error) => error.hint(),
             Self::Format(error)
             | Self::Llama(LlamaError::Format(error))

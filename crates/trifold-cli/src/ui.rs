@@ -10,6 +10,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
+use trifold_backend::DeviceOptions;
 
 use crate::error::CliError;
 
@@ -20,11 +21,37 @@ const PROGRESS_DELAY: Duration = Duration::from_millis(700);
 pub(crate) struct Ui {
     quiet: bool,
     json: bool,
+    compute: Compute,
+}
+
+/// What to compute on.
+#[derive(Default)]
+pub(crate) struct Compute {
+    /// The devices, and where plugins are looked for.
+    pub(crate) devices: DeviceOptions,
+    /// How many layers of a text model the accelerators get, if not all.
+    pub(crate) gpu_layers: Option<u32>,
+    /// The share of each device in a text model.
+    pub(crate) tensor_split: Vec<f32>,
 }
 
 impl Ui {
-    pub(crate) fn new(quiet: bool, json: bool) -> Self {
-        Self { quiet, json }
+    pub(crate) fn new(quiet: bool, json: bool, compute: Compute) -> Self {
+        Self {
+            quiet,
+            json,
+            compute,
+        }
+    }
+
+    /// What to compute on.
+    pub(crate) fn compute(&self) -> &Compute {
+        &self.compute
+    }
+
+    /// The devices, and where plugins are looked for.
+    pub(crate) fn devices(&self) -> &DeviceOptions {
+        &self.compute.devices
     }
 
     /// Whether the result goes out as JSON.

@@ -1,5 +1,6 @@
 use std::{fmt, io, path::PathBuf};
 
+use trifold_backend::BackendError;
 use trifold_diffusion_sys::VocabulariesError;
 use trifold_formats::FormatError;
 use trifold_runtime::EngineError;
@@ -13,6 +14,10 @@ pub enum DiffusionError {
     /// The [`CancelToken`](crate::CancelToken) stopped the call. The model can be used again.
     #[error("The generation was cancelled")]
     Cancelled,
+
+    /// The device that was asked for is not there.
+    #[error(transparent)]
+    Device(#[from] BackendError),
 
     /// The fields of a picture were changed so that they do not fit together.
     #[error("Failed to encode a picture")]
@@ -137,6 +142,7 @@ impl DiffusionError {
     /// ```
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Device(error) => return error.hint(),
             Self::Engine(error) => return error.hint(),
             Self::Format(error) => return error.hint(),
             Self::Generate { source, .. } | Self::Load { source, .. } => return source.hint(),

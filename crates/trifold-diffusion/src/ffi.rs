@@ -63,6 +63,8 @@ pub(crate) struct ContextParams {
     pub(crate) threads: i32,
     pub(crate) mmap: bool,
     pub(crate) flash_attention: bool,
+    /// ggml's name of the device that computes.
+    pub(crate) device: CString,
 }
 
 /// A loaded model of the engine.
@@ -100,6 +102,7 @@ impl Context {
         raw_params.enable_mmap = params.mmap;
         raw_params.flash_attn = params.flash_attention;
         raw_params.diffusion_flash_attn = params.flash_attention;
+        raw_params.backend = params.device.as_ptr();
 
         let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
         let (context, vocabularies) = sys::noting_vocabularies(|| {

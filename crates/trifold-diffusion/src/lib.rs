@@ -49,8 +49,23 @@ pub use names::{Sampler, Scheduler};
 pub use options::{GenerateOptions, InitPicture, ModelOptions, Part, Seed};
 pub use parameters::Parameters;
 pub use picture::{Picture, StoredPicture, read_png};
+pub use trifold_backend::{BackendError, Device, DeviceOptions, DeviceRequest};
 pub use trifold_diffusion_sys::VocabulariesError;
 pub use trifold_runtime::{CancelToken, EngineError};
+
+/// All devices of this engine, after a search for backend plugins.
+///
+/// # Errors
+/// [`BackendError`] if the engine itself cannot run; what is wrong with plugins is in the list of those that
+/// were refused.
+pub fn devices(search: &trifold_backend::Search) -> Result<trifold_backend::Devices, BackendError> {
+    trifold_backend::devices(host(), search)
+}
+
+/// This engine, as a backend loader sees it.
+pub fn host() -> &'static trifold_runtime::Host {
+    &trifold_diffusion_sys::HOST
+}
 
 /// The version of stable-diffusion.cpp, as it says itself.
 ///

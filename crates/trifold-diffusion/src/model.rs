@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use trifold_backend::Device;
 use trifold_formats::{FormatError, ModelFile};
 use trifold_runtime::{log, threads};
 
@@ -28,6 +29,7 @@ pub struct Model {
     pub(crate) options: ModelOptions,
     pub(crate) traits: Traits,
     preset: Option<Preset>,
+    device: Option<Device>,
     pub(crate) path: PathBuf,
 }
 
@@ -82,7 +84,8 @@ impl Model {
             options.parts.insert(Part::TinyVae, model);
         }
 
-        let context = load_context(&options, &path)?;
+        let device = options.devices.select_one(&trifold_diffusion_sys::HOST)?;
+        let context = load_context(&options, device.as_ref(), &path)?;
         if !context.makes_pictures()? {
             return Err(DiffusionError::WrongKind { model: path });
         }
@@ -91,6 +94,7 @@ impl Model {
             options,
             traits,
             preset: model.as_ref().and_then(Preset::of),
+            device,
             path,
         })
     }
@@ -98,6 +102,11 @@ impl Model {
     /// The file that the model was loaded from; of a model in parts, that of the diffusion model.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The accelerator that computes; none if it is the CPU.
+    pub fn device(&self) -> Option<&Device> {
+        self.device.as_ref()
     }
 
     /// The options that suit this model, with this prompt: those of [`GenerateOptions::new`], unless
@@ -147,7 +156,11 @@ impl Model {
     }
 }
 
-fn load_context(options: &ModelOptions, path: &Path) -> Result<Context, DiffusionError> {
+fn load_context(
+    options: &ModelOptions,
+    device: Option<&Device>,
+    path: &Path,
+) -> Result<Context, DiffusionError> {
     let failed = |source| DiffusionError::Load {
         model: path.to_owned(),
         source,
@@ -162,6 +175,7 @@ fn load_context(options: &ModelOptions, path: &Path) -> Result<Context, Diffusio
         threads: to_i32(options.threads.unwrap_or_else(threads::budget)),
         mmap: options.mmap,
         flash_attention: options.flash_attention,
+        device: c_text(device.map_or("CPU", |device| &device.name))?,
     };
     let (result, lines) = engine_thread::run(|| log::keeping(|| Context::load(&params)), || {})
         .map_err(DiffusionError::Thread)?;
@@ -191,6 +205,10 @@ fn c_path(path: &Path) -> Result<CString, DiffusionError> {
     // No file has such a name, so the checks before this have refused it.
     CString::new(path.as_os_str().as_bytes())
         .map_err(|_| crate::options::invalid("path", path.display(), "a path without NUL"))
+}
+
+fn c_text(text: &str) -> Result<CString, DiffusionError> {
+    CString::new(text).map_err(|_| crate::options::invalid("device", text, "a name without NUL"))
 }
 
 fn to_i32(count: NonZeroUsize) -> i32 {

@@ -7,6 +7,7 @@ use std::{
     str::FromStr,
 };
 
+use trifold_backend::DeviceOptions;
 use trifold_runtime::threads;
 
 use crate::{DiffusionError, Picture, Sampler, Scheduler};
@@ -41,6 +42,8 @@ pub struct ModelOptions {
     /// Compute attention without storing its whole matrix: less memory, slightly other numbers.
     /// Default: no.
     pub flash_attention: bool,
+    /// What to compute on. Default: the first accelerator that a plugin brings, else the CPU.
+    pub devices: DeviceOptions,
 }
 
 impl ModelOptions {

@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt, path::PathBuf};
 
+use trifold_backend::BackendError;
 use trifold_formats::FormatError;
 use trifold_runtime::EngineError;
 
@@ -61,6 +62,10 @@ pub enum LlamaError {
         #[source]
         source: EngineWords,
     },
+
+    /// A device that was asked for is not there.
+    #[error(transparent)]
+    Device(#[from] BackendError),
 
     /// There is nothing to go on from: the text has no tokens, and the model begins no text with one
     /// of its own.
@@ -188,6 +193,7 @@ impl LlamaError {
     /// ```
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Device(error) => return error.hint(),
             Self::Format(error) => return error.hint(),
             Self::Engine(error) => return error.hint(),
             Self::Context { .. } => {

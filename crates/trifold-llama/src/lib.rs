@@ -55,7 +55,22 @@ pub use model::{Model, ModelOptions, Special, SpecialTokens, Token};
 pub use options::{ContextOptions, Dry, GenerateOptions, Mirostat, SamplingOptions, Xtc};
 pub use structured::ResponseFormat;
 pub use tools::{ToolCall, ToolChoice, Tools};
+pub use trifold_backend::{BackendError, Device, DeviceOptions, DeviceRequest};
 pub use trifold_runtime::{CancelToken, EngineError};
+
+/// All devices of this engine, after a search for backend plugins.
+///
+/// # Errors
+/// [`BackendError`] if the engine itself cannot run; what is wrong with plugins is in the list of those that
+/// were refused.
+pub fn devices(search: &trifold_backend::Search) -> Result<trifold_backend::Devices, BackendError> {
+    trifold_backend::devices(host(), search)
+}
+
+/// This engine, as a backend loader sees it.
+pub fn host() -> &'static trifold_runtime::Host {
+    &trifold_llama_sys::HOST
+}
 
 /// The version of llama.cpp inside, such as `0.6.0`.
 ///

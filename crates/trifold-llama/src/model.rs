@@ -9,7 +9,11 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use trifold_runtime::threads::{self, Lease};
+use trifold_backend::{Device, DeviceOptions};
+use trifold_runtime::{
+    host::DeviceHandle,
+    threads::{self, Lease},
+};
 
 use crate::{
     CancelToken, Context, ContextOptions, EmbedOptions, Embedder, LlamaError,
@@ -91,6 +95,7 @@ pub struct Model {
 struct Inner {
     handle: Arc<ModelHandle>,
     path: PathBuf,
+    devices: Vec<Device>,
     facts: Facts,
     longest_piece: OnceLock<usize>,
 }
@@ -132,6 +137,9 @@ pub struct ModelOptions<'a> {
     mmap: bool,
     vocab_only: bool,
     check_tensors: bool,
+    devices: DeviceOptions,
+    gpu_layers: Option<u32>,
+    tensor_split: Vec<f32>,
     cancel: Option<CancelToken>,
     progress: Option<Box<dyn FnMut(f32) -> std::ops::ControlFlow<()> + 'a>>,
 }
@@ -158,6 +166,27 @@ impl<'a> ModelOptions<'a> {
         self
     }
 
+    /// What to compute on: by default the first accelerator that a plugin brings, else the CPU. A model can
+    /// be split over several devices, as in `"cuda:0,cuda:1".parse()?`.
+    pub fn device(mut self, devices: impl Into<DeviceOptions>) -> Self {
+        self.devices = devices.into();
+        self
+    }
+
+    /// How many layers the accelerators compute, counted from the last; the CPU computes the others. All by
+    /// default. The model's output counts as one more layer.
+    pub fn gpu_layers(mut self, layers: u32) -> Self {
+        self.gpu_layers = Some(layers);
+        self
+    }
+
+    /// The share of each device, in their order, as numbers of any scale that are not negative, one of them
+    /// more than 0; by default by their free memory.
+    pub fn tensor_split(mut self, shares: impl Into<Vec<f32>>) -> Self {
+        self.tensor_split = shares.into();
+        self
+    }
+
     /// Loading ends with [`LlamaError::Cancelled`] soon after this token is cancelled.
     pub fn cancel(mut self, token: CancelToken) -> Self {
         self.cancel = Some(token);
@@ -178,6 +207,13 @@ impl<'a> ModelOptions<'a> {
     pub fn load(mut self, path: impl AsRef<Path>) -> Result<Model, LlamaError> {
         let path = path.as_ref();
         trifold_formats::check_text_model(path)?;
+        let devices = self.devices.select(&trifold_llama_sys::HOST)?;
+        let handles: Vec<DeviceHandle> = devices.iter().map(Device::handle).collect();
+        check_split(&self.tensor_split, devices.len())?;
+        let gpu_layers = match self.gpu_layers {
+            Some(layers) => i32::try_from(layers).unwrap_or(i32::MAX),
+            None => -1,
+        };
         // A path that was opened has no NUL in it.
         let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|_| no_nul("path"))?;
         let mut cancelled = false;
@@ -198,6 +234,9 @@ impl<'a> ModelOptions<'a> {
                         mmap: self.mmap,
                         vocab_only: self.vocab_only,
                         check_tensors: self.check_tensors,
+                        devices: &handles,
+                        gpu_layers,
+                        tensor_split: &self.tensor_split,
                         progress: &mut progress,
                     },
                 )?
@@ -217,6 +256,7 @@ impl<'a> ModelOptions<'a> {
                     inner: Arc::new(Inner {
                         handle: Arc::new(handle),
                         path: path.to_owned(),
+                        devices,
                         facts,
                         longest_piece: OnceLock::new(),
                     }),
@@ -262,6 +302,24 @@ fn special_tokens(model: &ModelHandle) -> Result<SpecialTokens, LlamaError> {
     })
 }
 
+/// One share for each device.
+fn check_split(shares: &[f32], devices: usize) -> Result<(), LlamaError> {
+    if shares.is_empty() {
+        return Ok(());
+    }
+    let numbers = shares
+        .iter()
+        .all(|share| share.is_finite() && *share >= 0.0);
+    if numbers && shares.len() == devices && shares.iter().any(|share| *share > 0.0) {
+        return Ok(());
+    }
+    Err(LlamaError::InvalidOption {
+        option: "tensor_split",
+        expected: format!("a share of each of the {devices} devices, 0 or more, and not all 0"),
+        found: format!("{shares:?}"),
+    })
+}
+
 fn no_nul(option: &'static str) -> LlamaError {
     LlamaError::InvalidOption {
         option,
@@ -282,9 +340,17 @@ impl Model {
             mmap: true,
             vocab_only: false,
             check_tensors: false,
+            devices: DeviceOptions::default(),
+            gpu_layers: None,
+            tensor_split: Vec::new(),
             cancel: None,
             progress: None,
         }
+    }
+
+    /// The accelerators that compute; none if it is the CPU.
+    pub fn devices(&self) -> &[Device] {
+        &self.inner.devices
     }
 
     /// A context to generate text in.

@@ -68,10 +68,22 @@ pub enum Class {
     Other,
 }
 
+/// What a backend plugin is opened for; looked up in that file only.
+const PLUGIN: [&str; 4] = [
+    "ggml_backend_init",
+    "ggml_backend_score",
+    "trifold_plugin_connect",
+    "trifold_plugin_info",
+];
+const PLUGIN_OWNER: &str = "entry points of a backend plugin";
+
 /// Whose a symbol is, by its name.
 pub(crate) fn owner(name: &str) -> String {
     if name.starts_with("PyInit_") {
         return "PyInit_*".into();
+    }
+    if PLUGIN.contains(&name) {
+        return PLUGIN_OWNER.into();
     }
     if let Some(family) = FAMILIES.iter().find(|family| name.starts_with(**family)) {
         return format!("{family}*");
@@ -85,7 +97,7 @@ pub(crate) fn owner(name: &str) -> String {
 
 /// The kind of an [`owner`].
 pub(crate) fn class(owner: &str) -> Class {
-    if owner == "PyInit_*" {
+    if owner == "PyInit_*" || owner == PLUGIN_OWNER {
         Class::EntryPoint
     } else if let Some(namespace) = owner.strip_prefix("C++ ") {
         if RUNTIME.contains(&namespace.trim_end_matches(':')) {
@@ -207,6 +219,7 @@ mod tests {
     fn symbols_belong_to_families_and_namespaces() {
         for (name, expected, kind) in [
             ("PyInit__native", "PyInit_*", Class::EntryPoint),
+            ("ggml_backend_init", PLUGIN_OWNER, Class::EntryPoint),
             ("ggml_init", "ggml_*", Class::Engine),
             ("sd_ctx_free", "sd_*", Class::Engine),
             ("_ZN5minja4Node6renderEv", "C++ minja::", Class::Cpp),

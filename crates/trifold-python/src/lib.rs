@@ -10,10 +10,12 @@
 //! - [`set_up`]: what an extension does when it is imported;
 //! - [`Failure`]: an error, on its way to an exception class of the Python package;
 //! - [`logging`]: the way of `tracing` events to Python's `logging`;
-//! - [`model_path`]: model names to files.
+//! - [`model_path`]: model names to files;
+//! - [`devices`]: what can be computed on.
 
 mod call;
 mod cancel;
+mod device;
 mod end;
 mod failure;
 mod hub;
@@ -26,6 +28,7 @@ mod worker;
 
 pub use call::{call, call_method, import};
 pub use cancel::CancelToken;
+pub use device::{DeviceRow, device_failure, devices};
 pub use failure::{Failure, engine_failure, format_failure, is_missing};
 pub use hub::model_path;
 pub use job::{Job, Scope, Step};

@@ -3,6 +3,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use trifold_backend::BackendError;
 use trifold_formats::FormatError;
 use trifold_runtime::EngineError;
 
@@ -76,6 +77,10 @@ pub enum WhisperError {
         /// What it computed.
         found: f32,
     },
+
+    /// The device that was asked for is not there.
+    #[error(transparent)]
+    Device(#[from] BackendError),
 
     /// A call into the engine failed.
     #[error("Failed to {what}")]
@@ -165,6 +170,7 @@ impl WhisperError {
     /// ```
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Device(error) => return error.hint(),
             Self::AudioDecode { .. } | Self::AudioMissing { .. } => {
                 "Check that the file plays; if it does, convert it: ffmpeg -i INPUT -ar 16000 -ac 1 speech.wav"
             }

@@ -39,13 +39,20 @@ unsafe impl Sync for Context {}
 
 impl Context {
     /// Loads a model; nothing if the engine refused it, which its log explains.
-    pub(crate) fn load(source: &mut dyn Read) -> Result<Option<Self>, LoadError> {
+    ///
+    /// `device`: which of the engine's accelerators computes, if not the CPU.
+    pub(crate) fn load(
+        source: &mut dyn Read,
+        device: Option<usize>,
+    ) -> Result<Option<Self>, LoadError> {
         let mut bridge = SourceBridge::new(source);
         let mut loader = bridge.loader();
         // SAFETY: it takes nothing, and returns plain values.
         let mut params = unsafe { sys::whisper_context_default_params() }?;
-        // The CPU is the only device yet.
-        params.use_gpu = false;
+        params.use_gpu = device.is_some();
+        params.gpu_device = device
+            .and_then(|index| c_int::try_from(index).ok())
+            .unwrap_or(0);
         // SAFETY: the loader and the bridge outlive the call; the callbacks have the types that the
         // engine wants, and nothing else touches the bridge meanwhile.
         let result = unsafe { sys::whisper_init_with_params_no_state(&raw mut loader, params) };

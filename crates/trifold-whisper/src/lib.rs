@@ -41,8 +41,23 @@ pub use model::{Model, ModelInfo};
 pub use options::{Decoding, Language, Options};
 pub use transcribe::{MAX_SAMPLE, Transcriber};
 pub use transcript::{Segment, SpokenLanguage, Timings, Token, Transcript, Word};
+pub use trifold_backend::{BackendError, Device, DeviceOptions, DeviceRequest};
 pub use trifold_formats::WhisperHparams;
 pub use trifold_runtime::{CancelToken, EngineError};
+
+/// All devices of this engine, after a search for backend plugins.
+///
+/// # Errors
+/// [`BackendError`] if the engine itself cannot run; what is wrong with plugins is in the list of those that
+/// were refused.
+pub fn devices(search: &trifold_backend::Search) -> Result<trifold_backend::Devices, BackendError> {
+    trifold_backend::devices(host(), search)
+}
+
+/// This engine, as a backend loader sees it.
+pub fn host() -> &'static trifold_runtime::Host {
+    &trifold_whisper_sys::HOST
+}
 pub use trifold_whisper_sys::GGML_MODE;
 
 /// The version of whisper.cpp, such as `1.8.3`.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use fs_err::File;
 use serde::Serialize;
+use trifold_backend::{Device, DeviceOptions};
 use trifold_formats::{ModelFile, WhisperHparams, check_speech_model};
 use trifold_runtime::log;
 
@@ -34,6 +35,7 @@ pub struct Model {
 struct Inner {
     context: Arc<Context>,
     info: ModelInfo,
+    device: Option<Device>,
     /// The first token that is no text.
     first_special_token: i32,
     languages: &'static [(String, String)],
@@ -91,10 +93,35 @@ impl Model {
     /// # Errors
     /// Also [`WhisperError::Cancelled`].
     pub fn load_with(path: impl AsRef<Path>, hooks: &mut Hooks) -> Result<Self, WhisperError> {
+        Self::load_on(path, &DeviceOptions::default(), hooks)
+    }
+
+    /// As [`Model::load_with`], to compute on a device of your choice. The others take the first accelerator
+    /// that a plugin brings, if there is one.
+    ///
+    /// ```
+    /// use trifold_whisper::{Hooks, Model};
+    ///
+    /// # const SPEECH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/speech");
+    /// let path = format!("{SPEECH}/trifold-speech.bin");
+    /// let model = Model::load_on(&path, &"cpu".parse()?, &mut Hooks::new())?;
+    /// assert!(model.device().is_none());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Also [`WhisperError::Device`].
+    pub fn load_on(
+        path: impl AsRef<Path>,
+        devices: &DeviceOptions,
+        hooks: &mut Hooks,
+    ) -> Result<Self, WhisperError> {
         let path = path.as_ref();
         let started = Instant::now();
         let checked = check_speech_model(path)?;
-        let context = load_context(path, checked.len(), hooks)?;
+        let device = devices.select_one(&trifold_whisper_sys::HOST)?;
+        let accelerator = device.as_ref().and_then(Device::accelerator);
+        let context = load_context(path, checked.len(), accelerator, hooks)?;
         let info = describe(&checked, &context, started.elapsed())?;
         let first_special_token = context
             .first_special_token()
@@ -104,6 +131,7 @@ impl Model {
         let inner = Inner {
             context: Arc::new(context),
             info,
+            device,
             first_special_token,
             languages: &known[..count],
         };
@@ -121,6 +149,11 @@ impl Model {
     /// What is known about the model.
     pub fn info(&self) -> &ModelInfo {
         &self.inner.info
+    }
+
+    /// The accelerator that computes; none if it is the CPU.
+    pub fn device(&self) -> Option<&Device> {
+        self.inner.device.as_ref()
     }
 
     /// The languages that the model has tokens for, as code and English name. Whether it was trained for
@@ -160,14 +193,19 @@ impl Model {
     }
 }
 
-fn load_context(path: &Path, length: u64, hooks: &mut Hooks) -> Result<Context, WhisperError> {
+fn load_context(
+    path: &Path,
+    length: u64,
+    accelerator: Option<usize>,
+    hooks: &mut Hooks,
+) -> Result<Context, WhisperError> {
     let read_error = |source| WhisperError::ModelRead {
         path: path.to_owned(),
         source,
     };
     let file = File::open(path).map_err(read_error)?;
     let mut reader = WatchedFile::new(BufReader::new(file), length, hooks);
-    let (result, said) = log::keeping(|| Context::load(&mut reader));
+    let (result, said) = log::keeping(|| Context::load(&mut reader, accelerator));
     match result {
         Err(LoadError::Read(_)) if hooks.is_cancelled() => Err(WhisperError::Cancelled),
         Ok(Some(context)) => Ok(context),

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import trifold
 from trifold.__main__ import program
+
+import trifold
 
 
 def python(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -61,11 +62,11 @@ print([name for name in ("Diffusion", "Llama", "Whisper") if "class " + name in 
         assert found.stderr == ""
         return found.stdout.splitlines()
 
-    assert listed() == ["['__version__'] []", "[]"]
+    assert listed() == ["['__version__', 'devices'] []", "[]"]
     (tmp_path / "trifold_llama.py").write_text(
         f"__version__ = {trifold.__version__!r}\nclass Llama:\n    'It.'\nLlama.__module__ = 'trifold'\n"
     )
-    assert listed() == ["['Llama', '__version__'] ['Llama']", "['Llama']"]
+    assert listed() == ["['Llama', '__version__', 'devices'] ['Llama']", "['Llama']"]
 
 
 @pytest.mark.parametrize("extra", ["llama", "whisper", "diffusion"])
@@ -187,3 +188,9 @@ def test_all_packages_have_one_version() -> None:
         for requirement in requires(name) or []:
             if ours := re.match(r"(trifold[a-z-]*) ?(\(?==[^;) ]*)?", requirement):
                 assert ours[2] == f"=={trifold.__version__}", f"{name}: {requirement}"
+
+
+def test_devices_of_every_engine():
+    found = trifold.devices()
+    assert sorted(found) == ["Diffusion", "Llama", "Whisper"]
+    assert all(devices[0].id == "cpu" for devices in found.values())

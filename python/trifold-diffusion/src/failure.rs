@@ -3,12 +3,13 @@
 use std::io;
 
 use trifold_diffusion::{DiffusionError, EngineError, Failure as Words};
-use trifold_python::{Failure, engine_failure, format_failure};
+use trifold_python::{Failure, device_failure, engine_failure, format_failure};
 
 pub(crate) fn failure(error: &DiffusionError) -> Failure {
     use DiffusionError as E;
     let class = match error {
         E::Cancelled => "CancelledError",
+        E::Device(error) => return device_failure(error),
         E::Encode(_) | E::NoModel | E::Option { .. } | E::UnknownName { .. } => "OptionError",
         E::Engine(error) => return engine_failure(error),
         E::Format(error) => return format_failure(error),

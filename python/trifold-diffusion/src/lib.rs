@@ -21,7 +21,7 @@ mod _native {
 
     #[pymodule_export]
     use crate::{
-        model::{Model, versions},
+        model::{Model, devices, versions},
         picture::{format_parameters, parse_parameters, png, read_png, save_png},
     };
     #[pymodule_export]

@@ -178,3 +178,12 @@ pub(crate) fn versions(py: Python<'_>) -> PyResult<Vec<(&'static str, String)>> 
     };
     Ok(py.detach(read).map_err(|error| failure(&error))?)
 }
+
+/// What can be computed on, and what is wrong with plugins that cannot be used.
+#[pyfunction]
+pub(crate) fn devices(
+    py: Python<'_>,
+    plugins: Vec<(PathBuf, Option<String>)>,
+) -> PyResult<(Vec<trifold_python::DeviceRow>, Vec<String>)> {
+    trifold_python::devices(py, trifold_diffusion::host(), plugins)
+}

@@ -35,6 +35,7 @@ pub(crate) fn load(
     load.threads = options.take("threads")?;
     options.set("mmap", &mut load.mmap)?;
     options.set("flash_attention", &mut load.flash_attention)?;
+    load.devices = options.devices()?;
     options.finish()?;
     let parts: Vec<_> = parts
         .unwrap_or_default()

@@ -16,6 +16,7 @@ from ._diffusion import Diffusion
 from ._errors import (
     CancelledError,
     ClosedError,
+    DeviceError,
     DiffusionError,
     EngineError,
     ForkError,
@@ -33,6 +34,7 @@ from ._native import SAMPLERS, SCHEDULERS, CancelToken, __version__, versions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._devices import Device, devices
     from ._options import GenerateOptions, Parts
     from ._picture import Parameters, Picture, StoredPicture, read_png
     from ._results import Step, Weights
@@ -43,6 +45,8 @@ __all__ = [
     "CancelToken",
     "CancelledError",
     "ClosedError",
+    "Device",
+    "DeviceError",
     "Diffusion",
     "DiffusionError",
     "EngineError",
@@ -64,6 +68,7 @@ __all__ = [
     "TimedOutError",
     "Weights",
     "__version__",
+    "devices",
     "read_png",
     "versions",
 ]
@@ -71,6 +76,7 @@ __all__ = [
 # What needs `typing` or `dataclasses` is imported when it is asked for: importing this package takes a
 # few milliseconds.
 _LATER = {
+    "_devices": ("Device", "devices"),
     "_options": ("GenerateOptions", "Parts"),
     "_picture": ("Parameters", "Picture", "StoredPicture", "read_png"),
     "_results": ("Step", "Weights"),

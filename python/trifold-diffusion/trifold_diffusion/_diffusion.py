@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import _native
-from ._common import Handle, child, demo_models, in_thread, shown
+from ._common import Handle, child, demo_models, device_options, in_thread, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,12 +39,16 @@ class Diffusion(Handle):
             as long as the model is in use: what is cut off ends the process.
         flash_attention: Whether to compute attention without storing its whole matrix: less memory,
             slightly other numbers.
+        device: What to compute on: ``"auto"`` for the first accelerator that a plugin brings, else the
+            CPU (the log says which); ``"cpu"``; or one by name, such as ``"cuda:1"``.
+            See ``devices()``.
         progress: ``True`` for a bar by tqdm, or a function that is told the fraction downloaded of each file;
             of no use for models that are not downloaded.
         timeout: Seconds until downloading and loading give up. The engine cannot be stopped while it loads.
         cancel: Stops loading, as ``timeout``.
 
     Raises:
+        DeviceError: The device is not there; the message says what was tried.
         ModelNotFoundError: There is no such file.
         ModelError: A file is damaged, or no picture model, or could not be downloaded.
         OptionError: An option makes no sense.
@@ -68,6 +72,7 @@ class Diffusion(Handle):
         threads: int | None = None,
         mmap: bool = False,
         flash_attention: bool = False,
+        device: str = "auto",
         progress: Progress = None,
         timeout: float | None = None,
         cancel: CancelToken | None = None,
@@ -79,6 +84,7 @@ class Diffusion(Handle):
             "threads": threads,
             "mmap": mmap,
             "flash_attention": flash_attention,
+            **device_options(device),
             "timeout": timeout,
             "cancel": cancel,
         }

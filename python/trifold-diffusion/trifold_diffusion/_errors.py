@@ -20,6 +20,10 @@ class ClosedError(DiffusionError, ValueError):
     """The object was closed."""
 
 
+class DeviceError(DiffusionError, RuntimeError):
+    """The device that was asked for is not there, or its plugin cannot be used."""
+
+
 class EngineError(DiffusionError, RuntimeError):
     """A call into stable-diffusion.cpp failed."""
 

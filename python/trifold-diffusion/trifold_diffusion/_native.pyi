@@ -9,6 +9,7 @@ __all__ = [
     "CancelToken",
     "Model",
     "__version__",
+    "devices",
     "format_parameters",
     "parse_parameters",
     "png",
@@ -23,6 +24,9 @@ __version__: str
 
 _Parameters = tuple[str, str, list[tuple[str, str]]]
 _Picture = tuple[int, int, bytes, int, _Parameters]
+
+_Plugin = tuple[str, str, PathLike[str]]
+_Device = tuple[str, str, str, str, int, int, Optional[_Plugin]]
 
 @final
 class CancelToken:
@@ -65,3 +69,4 @@ def read_png(path: Union[str, PathLike[str]]) -> tuple[int, int, bytes, Optional
 def parse_parameters(text: str) -> _Parameters: ...
 def format_parameters(prompt: str, negative_prompt: str, settings: list[tuple[str, str]]) -> str: ...
 def versions() -> list[tuple[str, str]]: ...
+def devices(plugins: list[tuple[str, Optional[str]]]) -> tuple[list[_Device], list[str]]: ...

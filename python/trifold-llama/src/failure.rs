@@ -1,12 +1,13 @@
 //! Errors of the safe crate on their way to exceptions of `trifold_llama`.
 
 use trifold_llama::LlamaError;
-use trifold_python::{Failure, engine_failure, format_failure};
+use trifold_python::{Failure, device_failure, engine_failure, format_failure};
 
 pub(crate) fn failure(error: &LlamaError) -> Failure {
     use LlamaError as E;
     let class = match error {
         E::Cancelled => "CancelledError",
+        E::Device(error) => return device_failure(error),
         E::ChatTemplate { .. } | E::NoChatTemplate => "ChatTemplateError",
         E::ContextOverflow { .. } => "ContextOverflowError",
         E::Engine(error) => return engine_failure(error),

@@ -21,7 +21,7 @@ mod _native {
     #[pymodule_export]
     use crate::{
         generate::Generation,
-        model::{Model, versions},
+        model::{Model, devices, versions},
     };
     #[pymodule_export]
     use trifold_python::CancelToken;

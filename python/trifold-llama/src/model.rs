@@ -36,17 +36,21 @@ pub(crate) struct State {
 
 impl State {
     fn load(path: PathBuf, options: LoadOptions, scope: &Scope<f32>) -> Result<Self, Failure> {
-        let model = trifold_llama::Model::options()
+        let mut loading = trifold_llama::Model::options()
             .mmap(options.mmap)
+            .device(options.devices)
+            .tensor_split(options.tensor_split)
             .vocab_only(options.vocab_only)
             .check_tensors(options.check_tensors)
             .cancel(scope.cancel.clone())
             .progress(|fraction| {
                 scope.emit(fraction);
                 ControlFlow::Continue(())
-            })
-            .load(path)
-            .map_err(|error| failure(&error))?;
+            });
+        if let Some(layers) = options.gpu_layers {
+            loading = loading.gpu_layers(layers);
+        }
+        let model = loading.load(path).map_err(|error| failure(&error))?;
         Self::new(model, options.context)
     }
 
@@ -481,4 +485,13 @@ pub(crate) fn versions(py: Python<'_>) -> PyResult<Vec<(&'static str, String)>> 
         ])
     };
     Ok(py.detach(read).map_err(|error| failure(&error))?)
+}
+
+/// What can be computed on, and what is wrong with plugins that cannot be used.
+#[pyfunction]
+pub(crate) fn devices(
+    py: Python<'_>,
+    plugins: Vec<(PathBuf, Option<String>)>,
+) -> PyResult<(Vec<trifold_python::DeviceRow>, Vec<String>)> {
+    trifold_python::devices(py, trifold_llama::host(), plugins)
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use pyo3::{prelude::*, types::PyDict};
 use trifold_llama::{
-    ContextOptions, Dry, GenerateOptions, LlamaError, Mirostat, Pooling, ResponseFormat,
-    SamplingOptions, Special, Token, Xtc,
+    ContextOptions, DeviceOptions, Dry, GenerateOptions, LlamaError, Mirostat, Pooling,
+    ResponseFormat, SamplingOptions, Special, Token, Xtc,
 };
 use trifold_python::{Failure, Limits, Options};
 
@@ -16,6 +16,9 @@ pub(crate) struct LoadOptions {
     pub(crate) mmap: bool,
     pub(crate) check_tensors: bool,
     pub(crate) vocab_only: bool,
+    pub(crate) devices: DeviceOptions,
+    pub(crate) gpu_layers: Option<u32>,
+    pub(crate) tensor_split: Vec<f32>,
     pub(crate) context: ContextOptions,
     pub(crate) limits: Limits,
 }
@@ -27,6 +30,9 @@ impl LoadOptions {
             mmap: true,
             check_tensors: false,
             vocab_only: false,
+            devices: options.devices()?,
+            gpu_layers: options.take("gpu_layers")?,
+            tensor_split: options.take("tensor_split")?.unwrap_or_default(),
             context: ContextOptions::default(),
             limits: options.limits()?,
         };

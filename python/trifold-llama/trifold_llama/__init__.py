@@ -16,6 +16,7 @@ from ._errors import (
     ChatTemplateError,
     ClosedError,
     ContextOverflowError,
+    DeviceError,
     EngineError,
     ForkError,
     LlamaError,
@@ -31,6 +32,7 @@ from ._native import CancelToken, __version__, versions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._devices import Device, devices
     from ._options import (
         Dry,
         EmbedOptions,
@@ -51,6 +53,8 @@ __all__ = [
     "ClosedError",
     "Completion",
     "ContextOverflowError",
+    "Device",
+    "DeviceError",
     "Dry",
     "EmbedOptions",
     "EngineError",
@@ -78,12 +82,14 @@ __all__ = [
     "Usage",
     "Xtc",
     "__version__",
+    "devices",
     "versions",
 ]
 
 # What needs `typing` or `dataclasses` is imported when it is asked for: importing this package takes a
 # few milliseconds.
 _LATER = {
+    "_devices": ("Device", "devices"),
     "_options": (
         "Dry",
         "EmbedOptions",

@@ -28,6 +28,10 @@ class ContextOverflowError(LlamaError, ValueError):
     """A text does not fit the context. Nothing is ever cut off."""
 
 
+class DeviceError(LlamaError, RuntimeError):
+    """The device that was asked for is not there, or its plugin cannot be used."""
+
+
 class EngineError(LlamaError, RuntimeError):
     """A call into llama.cpp failed."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import _native
-from ._common import Handle, Running, child, demo_models, in_thread, shown, to_json
+from ._common import Handle, Running, child, demo_models, device_options, in_thread, shown, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,12 +49,20 @@ class Llama(Handle):
         mmap: Whether to map the file into memory instead of reading it.
         check_tensors: Whether to look for values in the weights that are not numbers.
         vocab_only: Whether to load the tokenizer and the metadata only.
+        device: What to compute on: ``"auto"`` for the first accelerator that a plugin brings, else the
+            CPU (the log says which); ``"cpu"``; or one by name, such as ``"cuda:1"``, or several, in
+            a list.
+            See ``devices()``.
+        gpu_layers: How many layers the accelerators compute, counted from the last; all by default. The CPU
+            computes the others.
+        tensor_split: The share of each device, as numbers of any scale; by default by their free memory.
         progress: ``True`` for a bar by tqdm, or a function that is told the fraction loaded; if the model is
             downloaded, first the fraction downloaded of each file.
         timeout: Seconds until downloading and loading give up.
         cancel: Stops loading.
 
     Raises:
+        DeviceError: The device is not there; the message says what was tried.
         ModelNotFoundError: There is no such file.
         ModelError: The file is damaged, or no text model, or could not be downloaded.
         OptionError: An option makes no sense.
@@ -79,6 +87,9 @@ class Llama(Handle):
         mmap: bool = True,
         check_tensors: bool = False,
         vocab_only: bool = False,
+        device: str | Sequence[str] = "auto",
+        gpu_layers: int | None = None,
+        tensor_split: Sequence[float] | None = None,
         progress: Progress = None,
         timeout: float | None = None,
         cancel: CancelToken | None = None,
@@ -90,6 +101,9 @@ class Llama(Handle):
             "mmap": mmap,
             "check_tensors": check_tensors,
             "vocab_only": vocab_only,
+            "gpu_layers": gpu_layers,
+            "tensor_split": tensor_split,
+            **device_options(device),
             "timeout": timeout,
             "cancel": cancel,
         }

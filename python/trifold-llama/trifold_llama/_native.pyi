@@ -6,11 +6,14 @@ from typing import Any, Callable, Optional, Union, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CancelToken", "Generation", "Model", "__version__", "versions"]
+__all__ = ["CancelToken", "Generation", "Model", "__version__", "devices", "versions"]
 
 __version__: str
 
 _Token = tuple[int, bytes, Optional[float], list[tuple[int, bytes, float]]]
+
+_Plugin = tuple[str, str, PathLike[str]]
+_Device = tuple[str, str, str, str, int, int, Optional[_Plugin]]
 
 @final
 class CancelToken:
@@ -68,3 +71,4 @@ class Model:
     def special_tokens(self) -> dict[str, Optional[int]]: ...
 
 def versions() -> list[tuple[str, str]]: ...
+def devices(plugins: list[tuple[str, Optional[str]]]) -> tuple[list[_Device], list[str]]: ...

@@ -1,6 +1,6 @@
 //! Errors of the safe crate on their way to exceptions of `trifold_whisper`.
 
-use trifold_python::{Failure, format_failure, is_missing};
+use trifold_python::{Failure, device_failure, format_failure, is_missing};
 use trifold_whisper::{EngineError, WhisperError};
 
 pub(crate) fn failure(error: &WhisperError) -> Failure {
@@ -17,6 +17,7 @@ pub(crate) fn failure(error: &WhisperError) -> Failure {
         | E::NoSamples
         | E::Sample { .. } => "AudioError",
         E::Cancelled => "CancelledError",
+        E::Device(error) => return device_failure(error),
         E::DamagedModel { .. } | E::LoadRefused { .. } | E::ModelRead { .. } => "ModelError",
         E::Model(error) => return format_failure(error),
         E::Engine {

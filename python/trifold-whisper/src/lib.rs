@@ -23,7 +23,7 @@ mod _native {
     #[pymodule_export]
     use crate::{
         audio::{load_audio, resample},
-        model::{Model, versions},
+        model::{Model, devices, versions},
         transcribe::Transcription,
         transcript::{to_json, to_srt, to_text, to_vtt},
     };

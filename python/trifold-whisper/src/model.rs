@@ -36,7 +36,7 @@ impl Model {
         options: Option<&Bound<'_, PyDict>>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let mut limits = options::only_limits(options)?;
+        let (devices, mut limits) = options::load(options)?;
         let demo_models = demo_models.as_deref();
         let path = model_path(
             py,
@@ -50,7 +50,7 @@ impl Model {
             let mut hooks = Hooks::new()
                 .on_progress(|percent| scope.emit(f64::from(percent) / 100.0))
                 .cancelled_by(&scope.cancel);
-            trifold_whisper::Model::load_with(path, &mut hooks)
+            trifold_whisper::Model::load_on(path, &devices, &mut hooks)
         };
         Self::start(py, &limits, load, tell(progress))
     }
@@ -194,4 +194,13 @@ pub(crate) fn versions(py: Python<'_>) -> PyResult<Vec<(&'static str, String)>> 
         ])
     };
     Ok(py.detach(read).map_err(|error| failure(&error))?)
+}
+
+/// What can be computed on, and what is wrong with plugins that cannot be used.
+#[pyfunction]
+pub(crate) fn devices(
+    py: Python<'_>,
+    plugins: Vec<(PathBuf, Option<String>)>,
+) -> PyResult<(Vec<trifold_python::DeviceRow>, Vec<String>)> {
+    trifold_python::devices(py, trifold_whisper::host(), plugins)
 }

@@ -2,14 +2,23 @@
 
 use pyo3::{prelude::*, types::PyDict};
 use trifold_python::{Limits, Options, seconds};
-use trifold_whisper::{Decoding, Language};
+use trifold_whisper::{Decoding, DeviceOptions, Language};
 
-/// How a model is loaded, and what else takes no options but these.
+/// What takes no options but these.
 pub(crate) fn only_limits(given: Option<&Bound<'_, PyDict>>) -> PyResult<Limits> {
     let mut options = Options::new(given);
     let limits = options.limits()?;
     options.finish()?;
     Ok(limits)
+}
+
+/// How a model is loaded.
+pub(crate) fn load(given: Option<&Bound<'_, PyDict>>) -> PyResult<(DeviceOptions, Limits)> {
+    let mut options = Options::new(given);
+    let limits = options.limits()?;
+    let devices = options.devices()?;
+    options.finish()?;
+    Ok((devices, limits))
 }
 
 /// How to detect a language: the number of threads, and the rest.

@@ -20,6 +20,7 @@ from ._errors import (
     AudioNotFoundError,
     CancelledError,
     ClosedError,
+    DeviceError,
     EngineError,
     ForkError,
     ModelError,
@@ -35,6 +36,7 @@ from ._whisper import Stream, Whisper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._devices import Device, devices
     from ._options import DetectOptions, TranscribeOptions
     from ._results import Segment, SpokenLanguage, Timings, Token, Transcript, Word
 
@@ -48,6 +50,8 @@ __all__ = [
     "CancelledError",
     "ClosedError",
     "DetectOptions",
+    "Device",
+    "DeviceError",
     "EngineError",
     "ForkError",
     "ModelError",
@@ -68,6 +72,7 @@ __all__ = [
     "Word",
     "__version__",
     "aload_audio",
+    "devices",
     "load_audio",
     "resample",
     "versions",
@@ -76,6 +81,7 @@ __all__ = [
 # What needs `typing` or `dataclasses` is imported when it is asked for: importing this package takes a
 # few milliseconds.
 _LATER = {
+    "_devices": ("Device", "devices"),
     "_options": ("DetectOptions", "TranscribeOptions"),
     "_results": ("Segment", "SpokenLanguage", "Timings", "Token", "Transcript", "Word"),
 }

@@ -32,6 +32,10 @@ class ClosedError(WhisperError, ValueError):
     """The object was closed."""
 
 
+class DeviceError(WhisperError, RuntimeError):
+    """The device that was asked for is not there, or its plugin cannot be used."""
+
+
 class EngineError(WhisperError, RuntimeError):
     """A call into whisper.cpp failed."""
 

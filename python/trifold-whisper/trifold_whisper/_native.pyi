@@ -16,6 +16,7 @@ __all__ = [
     "Model",
     "Transcription",
     "__version__",
+    "devices",
     "load_audio",
     "resample",
     "to_json",
@@ -36,6 +37,9 @@ _Word = tuple[float, float, str, float]
 _Token = tuple[int, str, float]
 _Segment = tuple[float, float, str, float, list[_Word], list[_Token]]
 _Timings = tuple[Optional[float], Optional[float], float, float, float, int]
+
+_Plugin = tuple[str, str, PathLike[str]]
+_Device = tuple[str, str, str, str, int, int, Optional[_Plugin]]
 
 @final
 class CancelToken:
@@ -83,3 +87,4 @@ def to_srt(transcript: Transcript) -> str: ...
 def to_vtt(transcript: Transcript) -> str: ...
 def to_json(transcript: Transcript) -> str: ...
 def versions() -> list[tuple[str, str]]: ...
+def devices(plugins: list[tuple[str, Optional[str]]]) -> tuple[list[_Device], list[str]]: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import _native
 from ._audio import source
-from ._common import Handle, Running, child, demo_models, in_thread, shown
+from ._common import Handle, Running, child, demo_models, device_options, in_thread, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,12 +38,16 @@ class Whisper(Handle):
             model of the package ``trifold-demo-models``; or ``hf:ggerganov/whisper.cpp:base.en`` for a model
             from Hugging Face, downloaded by the package ``huggingface_hub`` (the extra ``hub``) into its
             cache. Behind the second colon is the file's name, or that without ``ggml-`` and ``.bin``.
+        device: What to compute on: ``"auto"`` for the first accelerator that a plugin brings, else the
+            CPU (the log says which); ``"cpu"``; or one by name, such as ``"cuda:1"``.
+            See ``devices()``.
         progress: ``True`` for a bar by tqdm, or a function that is told the fraction loaded; if the model is
             downloaded, first the fraction downloaded.
         timeout: Seconds until downloading and loading give up.
         cancel: Stops loading.
 
     Raises:
+        DeviceError: The device is not there; the message says what was tried.
         ModelNotFoundError: There is no such file.
         ModelError: The file is damaged, or no speech model, or could not be downloaded.
 
@@ -60,11 +64,12 @@ class Whisper(Handle):
         self,
         model: str | PathLike[str] = "demo:speech",
         *,
+        device: str = "auto",
         progress: Progress = None,
         timeout: float | None = None,
         cancel: CancelToken | None = None,
     ) -> None:
-        options = {"timeout": timeout, "cancel": cancel}
+        options = {**device_options(device), "timeout": timeout, "cancel": cancel}
         show, finish = shown(progress, f"Loading {model}")
         try:
             self._native = _native.Model(model, demo_models(), options, show)

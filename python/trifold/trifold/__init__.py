@@ -17,12 +17,14 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from trifold_diffusion import Diffusion
     from trifold_llama import Llama
     from trifold_whisper import Whisper
 
     # Else it is what is installed: see `__getattr__`.
-    __all__ = ["Diffusion", "Llama", "Whisper", "__version__"]
+    __all__ = ["Diffusion", "Llama", "Whisper", "__version__", "devices"]
 #: Each name, the engine's package and its extra.
 _ENGINES = {
     "Diffusion": ("trifold_diffusion", "diffusion"),
@@ -39,6 +41,24 @@ def __getattr__(name: str) -> object:
     module, extra = _ENGINES[name]
     found = getattr(_engine(module, extra), name)
     globals()[name] = found
+    return found
+
+
+def devices() -> dict[str, list[Any]]:
+    """What each engine that is installed can compute on: lists of its package's ``Device``, by name.
+
+    Examples:
+        >>> import trifold
+        >>> trifold.devices()["Llama"][0].id
+        'cpu'
+    """
+    from importlib.util import find_spec
+
+    found: dict[str, list[Any]] = {}
+    for name, (module, extra) in _ENGINES.items():
+        if find_spec(module):
+            engine: Any = _engine(module, extra)
+            found[name] = engine.devices()
     return found
 
 
@@ -69,4 +89,4 @@ def __dir__() -> list[str]:
     """The engines that are installed: what `dir`, `help` and `import *` can give."""
     from importlib.util import find_spec
 
-    return [*(name for name, (module, _) in _ENGINES.items() if find_spec(module)), "__version__"]
+    return [*(name for name, (module, _) in _ENGINES.items() if find_spec(module)), "__version__", "devices"]

@@ -14,6 +14,7 @@
 #include <mutex>
 #include <string>
 
+#include <cpuid.h>
 #include <unistd.h>
 
 // The backend's own function that returns its registration.
@@ -77,6 +78,24 @@ void on_abort(const char * message) {
     trifold::log(trifold::log_level::error, message);
 }
 
+#ifdef TRIFOLD_PLUGIN_AVX2
+// A loader of ours has looked for all that the note names, before it opened this file; others look at nothing.
+bool cpu_is_new_enough() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0) {
+        return false;
+    }
+    unsigned low = 0, high = 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    const bool saved = (low & 6) == 6; // the registers, by the operating system
+    return saved && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_AVX2) != 0;
+}
+#else
+bool cpu_is_new_enough() {
+    return true;
+}
+#endif
+
 const trifold_plugin_facts info = {TRIFOLD_PLUGIN_INTERFACE, sizeof(trifold_plugin_facts)};
 
 } // namespace
@@ -111,6 +130,10 @@ TRIFOLD_PLUGIN_API bool trifold_plugin_connect(const trifold_plugin_route * rout
 // ggml's entry point. What the engine has thrown passes through; the backend's own exceptions end here, as
 // ggml's functions are C functions to their caller.
 TRIFOLD_PLUGIN_API ggml_backend_reg_t ggml_backend_init() {
+    if (!cpu_is_new_enough()) {
+        trifold::log(trifold::log_level::error, "this CPU is too old for the plugin: it has no AVX2");
+        return nullptr;
+    }
     try {
         return TRIFOLD_PLUGIN_REGISTER();
     } catch (const std::exception & error) {

@@ -189,6 +189,9 @@ impl Planner<'_> {
         flags.generated(&folder);
         flags.plain("-DTRIFOLD_ENGINE=plugin");
         flags.plain(&format!("-DTRIFOLD_PLUGIN_REGISTER={}", recipe.register));
+        if recipe.cpu_features.iter().any(|feature| feature == "avx2") {
+            flags.plain("-DTRIFOLD_PLUGIN_AVX2");
+        }
         if let Some(score) = &recipe.score {
             flags.plain(&format!("-DTRIFOLD_PLUGIN_SCORE={score}"));
         }

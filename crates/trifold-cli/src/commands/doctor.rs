@@ -7,6 +7,7 @@ use trifold_build::elf;
 use trifold_hub::HubError;
 use trifold_runtime::{cpu, threads};
 
+use super::devices::{self, EngineDevices};
 use crate::{error::CliError, ui::Ui};
 
 /// Libraries that the program may ask for: parts of glibc, and GCC's unwinder.
@@ -24,7 +25,7 @@ const SYSTEM_LIBRARIES: [&str; 6] = [
 pub(crate) struct Args {}
 
 pub(crate) fn run(_args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let report = Report::gather()?;
+    let report = Report::gather(ui)?;
     if ui.json() {
         ui.print_json(&report)?;
     } else {
@@ -142,6 +143,7 @@ struct Report {
     seal: Seal,
     cpu: Cpu,
     threads: Threads,
+    devices: Vec<EngineDevices>,
     cache: PathBuf,
     demo_models: Vec<Demo>,
 }
@@ -180,7 +182,7 @@ enum Place {
 }
 
 impl Report {
-    fn gather() -> Result<Self, CliError> {
+    fn gather(ui: &Ui) -> Result<Self, CliError> {
         let cache = trifold_hub::cache_dir()?;
         let known = [
             "sse4.2",
@@ -206,6 +208,7 @@ impl Report {
                 physical_cores: threads::physical_cores().map(usize::from),
                 logical_cpus_allowed: std::thread::available_parallelism().ok().map(usize::from),
             },
+            devices: devices::gather(ui)?,
             demo_models: trifold_hub::demo_models()
                 .iter()
                 .map(|model| demo(model, &cache))
@@ -271,6 +274,14 @@ impl Report {
             number(self.threads.physical_cores),
             number(self.threads.logical_cpus_allowed)
         ));
+        lines.push(String::new());
+        lines.push("Devices".into());
+        for engine in &self.devices {
+            for (index, line) in engine.lines().into_iter().enumerate() {
+                let name = if index == 0 { engine.engine } else { "" };
+                lines.push(format!("  {name:<22} {line}"));
+            }
+        }
         lines.push(String::new());
         lines.push("Models".into());
         for model in &self.demo_models {

@@ -23,7 +23,10 @@ pub(crate) fn path(name: &str, kind: Option<ModelKind>) -> Result<PathBuf, CliEr
 pub(crate) fn text(name: &str, ui: &Ui) -> Result<trifold_llama::Model, CliError> {
     let path = path(name, Some(ModelKind::Text))?;
     let bar = ui.bar(100, format!("Loading {name}"));
-    let model = trifold_llama::Model::options()
+    let compute = ui.compute();
+    let mut options = trifold_llama::Model::options()
+        .device(compute.devices.clone())
+        .tensor_split(compute.tensor_split.clone())
         .cancel(interrupt::token())
         .progress({
             let bar = bar.clone();
@@ -31,8 +34,11 @@ pub(crate) fn text(name: &str, ui: &Ui) -> Result<trifold_llama::Model, CliError
                 bar.set_position((f64::from(done) * 100.0) as u64);
                 ControlFlow::Continue(())
             }
-        })
-        .load(path);
+        });
+    if let Some(layers) = compute.gpu_layers {
+        options = options.gpu_layers(layers);
+    }
+    let model = options.load(path);
     bar.finish_and_clear();
     interrupt::check()?;
     Ok(model?)
@@ -42,7 +48,8 @@ pub(crate) fn text(name: &str, ui: &Ui) -> Result<trifold_llama::Model, CliError
 pub(crate) fn speech(name: &str, ui: &Ui) -> Result<trifold_whisper::Model, CliError> {
     let path = path(name, Some(ModelKind::Speech))?;
     let spinner = ui.spinner(format!("Loading {name}"));
-    let model = trifold_whisper::Model::load(path);
+    let model =
+        trifold_whisper::Model::load_on(path, ui.devices(), &mut trifold_whisper::Hooks::new());
     spinner.finish_and_clear();
     interrupt::check()?;
     Ok(model?)
@@ -67,7 +74,9 @@ pub(crate) fn picture_from(
     ui: &Ui,
 ) -> Result<trifold_diffusion::Model, CliError> {
     let spinner = ui.spinner(format!("Loading {name}"));
-    let model = trifold_diffusion::Model::load_with(options);
+    let mut options = options.clone();
+    options.devices = ui.devices().clone();
+    let model = trifold_diffusion::Model::load_with(&options);
     spinner.finish_and_clear();
     interrupt::check()?;
     Ok(model?)

@@ -2,11 +2,11 @@ use std::{
     any::Any,
     ffi::{CStr, c_char, c_void},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    ptr::NonNull,
+    ptr::{self, NonNull},
 };
 
 use trifold_llama_sys::{self as sys, raw};
-use trifold_runtime::{EngineError, log};
+use trifold_runtime::{EngineError, host::DeviceHandle, log};
 
 use super::{filled, owned, start};
 
@@ -15,6 +15,12 @@ pub(crate) struct LoadParams<'a> {
     pub(crate) mmap: bool,
     pub(crate) vocab_only: bool,
     pub(crate) check_tensors: bool,
+    /// Accelerators; none: the CPU computes.
+    pub(crate) devices: &'a [DeviceHandle],
+    /// How many layers they get; all if negative.
+    pub(crate) gpu_layers: i32,
+    /// Their shares; by their memory if empty.
+    pub(crate) tensor_split: &'a [f32],
     /// Called with the fraction loaded; returns whether to go on.
     pub(crate) progress: &'a mut dyn FnMut(f32) -> bool,
 }
@@ -105,13 +111,29 @@ impl ModelHandle {
         } else {
             raw::LLAMA_LOAD_MODE_NONE
         };
+        // Null stands for all devices that there are, a list without any for the CPU alone.
+        let mut devices: Vec<raw::ggml_backend_dev_t> = params
+            .devices
+            .iter()
+            .map(|device| device.as_ptr().cast())
+            .collect();
+        devices.push(ptr::null_mut());
+        raw_params.devices = devices.as_mut_ptr();
+        raw_params.n_gpu_layers = params.gpu_layers;
+        // SAFETY: no arguments.
+        let most_devices = unsafe { sys::llama_max_devices() }?;
+        let mut shares = params.tensor_split.to_vec();
+        if !shares.is_empty() {
+            shares.resize(most_devices, 0.0);
+            raw_params.tensor_split = shares.as_ptr();
+        }
         raw_params.vocab_only = params.vocab_only;
         raw_params.check_tensors = params.check_tensors;
         raw_params.progress_callback = Some(on_progress);
         raw_params.progress_callback_user_data = (&raw mut progress).cast();
         let (model, words) = log::keeping(|| {
             // SAFETY: the path ends with a NUL; the parameters are the engine's own, with a callback
-            // whose data outlives the call.
+            // whose data outlives the call, as the lists do; the devices are this engine's.
             unsafe { sys::llama_model_load_from_file(path.as_ptr(), raw_params) }
         });
         let model = NonNull::new(model?);

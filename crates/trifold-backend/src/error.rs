@@ -1,0 +1,272 @@
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use trifold_runtime::EngineError;
+
+use crate::fingerprint::Difference;
+
+/// Why a plugin was not taken, or a device not found. [`BackendError::hint`] says what to do about it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// A text that asks for no device.
+    #[error(
+        "Expected a device such as auto, cpu, cuda or cuda:1, or several with commas (found: {found:?})"
+    )]
+    Request {
+        /// The text.
+        found: String,
+    },
+    /// No device is as it was asked for.
+    #[error("Device not found: {request} (there are: {}){}", there.join(", "), Tried(tried))]
+    NoDevice {
+        /// What was asked for.
+        request: String,
+        /// The devices that there are.
+        there: Vec<String>,
+        /// Every plugin that was looked at in vain, and why.
+        tried: Vec<Refusal>,
+    },
+    /// More than one device for an engine that uses one.
+    #[error("Expected one device for {engine} (found: {request})")]
+    TooMany {
+        /// What was asked for.
+        request: String,
+        /// The engine.
+        engine: &'static str,
+    },
+    /// A place to look for plugins that is no full path.
+    #[error("Expected a full path of a backend plugin or folder in {place} (found: {})", path.display())]
+    RelativePath {
+        /// Who named it.
+        place: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
+    /// A plugin, or a folder of plugins, could not be read.
+    #[error("{what}: {}", path.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// A file that is no plugin.
+    #[error("Expected a backend plugin at: {} (found: {found})", path.display())]
+    NotAPlugin {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+    },
+    /// A plugin that is not whole.
+    #[error("Damaged backend plugin: {} ({what})", path.display())]
+    Damaged {
+        /// The plugin.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A plugin that others can change.
+    #[error("Backend plugin that cannot be trusted: {} ({why})", path.display())]
+    Untrusted {
+        /// The plugin.
+        path: PathBuf,
+        /// Who can change it.
+        why: String,
+    },
+    /// A plugin that is not the one that its package has.
+    #[error("Wrong SHA-256 of the backend plugin: {} (expected {expected}, found {found})", path.display())]
+    Digest {
+        /// The plugin.
+        path: PathBuf,
+        /// What the package says.
+        expected: String,
+        /// What the file has.
+        found: String,
+    },
+    /// A plugin for another ggml.
+    #[error(
+        "The backend plugin does not fit {engine}: {} ({difference}{})", path.display(), More(*more)
+    )]
+    Fingerprint {
+        /// The plugin.
+        path: PathBuf,
+        /// The engine.
+        engine: &'static str,
+        /// The first field that differs.
+        difference: Box<Difference>,
+        /// How many more differ.
+        more: usize,
+        /// The package that the plugin comes from.
+        package: String,
+    },
+    /// A plugin for a newer CPU.
+    #[error("The backend plugin needs a newer CPU: {} (found no {})", path.display(), missing.join(", "))]
+    Cpu {
+        /// The plugin.
+        path: PathBuf,
+        /// What the CPU lacks.
+        missing: Vec<String>,
+    },
+    /// A plugin that ended the process that tried it.
+    #[error("The backend plugin crashed when it was tried: {} ({how}{})", path.display(), Said(said))]
+    Crashed {
+        /// The plugin.
+        path: PathBuf,
+        /// The signal or exit code.
+        how: String,
+        /// The last words.
+        said: String,
+    },
+    /// A plugin that did not come to an end.
+    #[error("The backend plugin did not answer within {seconds} s when it was tried: {}", path.display())]
+    Hung {
+        /// The plugin.
+        path: PathBuf,
+        /// How long it had.
+        seconds: u64,
+    },
+    /// A plugin that finds nothing to work with.
+    #[error("The backend plugin cannot be used here: {}{}", path.display(), Said(said))]
+    Refused {
+        /// The plugin.
+        path: PathBuf,
+        /// Its words.
+        said: String,
+    },
+    /// The loader could not load it.
+    #[error("Could not load the backend plugin: {} ({why})", path.display())]
+    Load {
+        /// The plugin.
+        path: PathBuf,
+        /// The loader's words.
+        why: String,
+    },
+    /// A function is missing.
+    #[error("The backend plugin has no function {name}: {}", path.display())]
+    Entry {
+        /// The plugin.
+        path: PathBuf,
+        /// The function.
+        name: &'static str,
+    },
+    /// A plugin of another trifold.
+    #[error("The backend plugin has another interface: {} (expected {expected}, found {found})", path.display())]
+    Interface {
+        /// The plugin.
+        path: PathBuf,
+        /// The version that this trifold has.
+        expected: u32,
+        /// The plugin's.
+        found: u32,
+    },
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// A plugin that was not taken, and why.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The plugin.
+    pub path: PathBuf,
+    /// Why.
+    pub error: Box<BackendError>,
+}
+
+impl BackendError {
+    pub(crate) fn io(what: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io {
+            what,
+            path: path.into(),
+            source: Arc::new(source),
+        }
+    }
+
+    /// One sentence on what to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Request { .. } => "`trifold devices` lists those that there are".into(),
+            Self::NoDevice { tried, .. } => match tried.iter().find_map(|one| one.error.hint()) {
+                Some(hint) => hint,
+                None => "Install the plugin's package, such as trifold-cuda13, or name its folder in \
+                         TRIFOLD_BACKEND_PATH; `trifold devices` lists what is there"
+                    .into(),
+            },
+            Self::TooMany { .. } => "Text models can be split over several devices, others cannot".into(),
+            Self::RelativePath { .. } => {
+                "Name the whole path: what lies in the working directory is never loaded".into()
+            }
+            Self::Engine(error) => return error.hint(),
+            Self::Io { .. } => return None,
+            Self::NotAPlugin { .. } => {
+                "Plugins are named libtrifold-backend-*.so; `trifold-pack plugin` builds them".into()
+            }
+            Self::Damaged { .. } | Self::Digest { .. } | Self::Entry { .. } => {
+                "Install the plugin's package anew".into()
+            }
+            Self::Untrusted { .. } => "Make it, and its folder, writable by you or root only; or set \
+                 TRIFOLD_BACKEND_TRUST=1 if you trust whoever can write there"
+                .into(),
+            Self::Fingerprint { package, .. } => format!(
+                "Install the {package} that belongs to this version of trifold: \
+                 pip install --upgrade {package}"
+            ),
+            Self::Interface { .. } => {
+                "Install the plugin's package in the version that belongs to this trifold".into()
+            }
+            Self::Cpu { .. } => "Use the CPU itself: device cpu".into(),
+            Self::Crashed { said, .. } if said.contains("cannot open shared object file") => {
+                "Install the library that is named above, or the plugin's package anew: it depends on what \
+                 it needs"
+                    .into()
+            }
+            Self::Crashed { .. } | Self::Hung { .. } => {
+                "See that the device's driver works; device cpu leaves the plugin out".into()
+            }
+            Self::Refused { .. } => {
+                "See that there is such a device, and that its driver is installed".into()
+            }
+            Self::Load { .. } => {
+                "Install the plugin's package anew: it depends on the libraries that it needs".into()
+            }
+        })
+    }
+}
+
+/// A list of what was tried, each on its own line.
+struct Tried<'a>(&'a [Refusal]);
+
+impl fmt::Display for Tried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Refusal { error, .. } in self.0 {
+            write!(f, "\n  tried: {error}")?;
+        }
+        Ok(())
+    }
+}
+
+struct More(usize);
+
+impl fmt::Display for More {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            more => write!(f, "; {more} more differ"),
+        }
+    }
+}
+
+struct Said<'a>(&'a str);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => Ok(()),
+            said => write!(f, ": {said}"),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Loads a plugin into an engine: once for each engine, and for good.
+#![allow(unsafe_code)] // the loader of shared libraries, the one purpose of this module
+
+use std::{
+    ffi::{CStr, CString, c_void},
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use trifold_runtime::{
+    Host, cpu,
+    host::{BackendHandle, Route},
+    log,
+};
+
+use crate::{
+    BackendError, Note, Search, fingerprint::differences, note, probe, search::Packaged, trust,
+};
+
+/// The version of `crates/trifold-build/shim/plugin/plugin.h` that is known here.
+const INTERFACE: u32 = 1;
+
+/// Mirrors `trifold_plugin_facts`.
+#[repr(C)]
+struct Facts {
+    interface: u32,
+    size: u32,
+}
+
+type InfoFn = unsafe extern "C" fn() -> *const Facts;
+type ConnectFn = unsafe extern "C" fn(*const Route) -> bool;
+
+/// A plugin that an engine has loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) path: PathBuf,
+    pub(crate) note: Note,
+    pub(crate) backend: BackendHandle,
+}
+
+/// What became of a file, until it changes.
+struct Entry {
+    host: usize,
+    file: Identity,
+    note: Note,
+    result: Result<Arc<Loaded>, BackendError>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Identity {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Identity {
+    fn of(path: &Path) -> Result<Self, BackendError> {
+        let found = fs_err::metadata(path)
+            .map_err(|source| BackendError::io("Could not read", path, source))?;
+        Ok(Self {
+            path: path.to_owned(),
+            device: found.dev(),
+            inode: found.ino(),
+            size: found.size(),
+            changed: (found.mtime(), found.mtime_nsec()),
+        })
+    }
+}
+
+#[derive(Default)]
+struct State {
+    entries: Vec<Entry>,
+    /// Files that came through their trial, for whichever engine.
+    tried: Vec<Identity>,
+}
+
+/// One at a time: two threads must not both load what the other has just begun with.
+static STATE: Mutex<State> = Mutex::new(State {
+    entries: Vec::new(),
+    tried: Vec::new(),
+});
+
+/// Checks a candidate, and loads it into an engine, unless that was done before. `wanted` says from its note
+/// whether it is wanted at all; `None` if not.
+pub(crate) fn load(
+    host: &'static Host,
+    candidate: &Packaged,
+    search: &Search,
+    wanted: impl Fn(&Note) -> bool,
+) -> Result<Option<Arc<Loaded>>, BackendError> {
+    let path = trust::place(&candidate.path, search)?;
+    let file = Identity::of(&path)?;
+    let place = std::ptr::from_ref(host) as usize;
+    let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = state
+        .entries
+        .iter()
+        .find(|entry| entry.host == place && entry.file == file);
+    if let Some(entry) = known {
+        if !wanted(&entry.note) {
+            return Ok(None);
+        }
+        return entry.result.clone().map(Some);
+    }
+    let note = note::read(&path)?;
+    if !wanted(&note) {
+        return Ok(None);
+    }
+    if let Some(sha256) = &candidate.sha256 {
+        trust::contents(&path, sha256)?;
+    }
+    // The same plugin in another place: the engine has one of each.
+    let twin = state.entries.iter().find_map(|entry| {
+        let loaded = entry.result.as_ref().ok()?;
+        (entry.host == place && loaded.note.name == note.name).then(|| Arc::clone(loaded))
+    });
+    if let Some(loaded) = twin {
+        return Ok(Some(loaded));
+    }
+    let result = load_new(host, &file, note.clone(), search, &mut state.tried);
+    state.entries.push(Entry {
+        host: place,
+        file,
+        note,
+        result: result.clone(),
+    });
+    result.map(Some)
+}
+
+/// The plugins that an engine has loaded.
+pub(crate) fn loaded(host: &'static Host) -> Vec<Arc<Loaded>> {
+    let place = std::ptr::from_ref(host) as usize;
+    let state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    let entries = state.entries.iter().filter(|entry| entry.host == place);
+    entries
+        .filter_map(|entry| entry.result.as_ref().ok().cloned())
+        .collect()
+}
+
+fn load_new(
+    host: &'static Host,
+    file: &Identity,
+    note: Note,
+    search: &Search,
+    tried: &mut Vec<Identity>,
+) -> Result<Arc<Loaded>, BackendError> {
+    let path = &file.path;
+    fits(host, path, &note)?;
+    host.engine().ready()?;
+    if !tried.contains(file) {
+        probe::run(path, search.limit)?;
+        tried.push(file.clone());
+    }
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| BackendError::Load {
+        path: path.clone(),
+        why: "its path has a zero byte".into(),
+    })?;
+    let library = open(path, &name)?;
+    connect(host, path, library)?;
+    // SAFETY: a plugin with the engine's own fingerprint, which has come through its trial.
+    let (backend, lines) = log::keeping(|| unsafe { host.load(&name) });
+    let backend = backend?.ok_or_else(|| BackendError::Refused {
+        path: path.clone(),
+        said: lines.join("; "),
+    })?;
+    tracing::debug!(
+        target: "trifold::backend",
+        engine = host.engine().name(),
+        plugin = %path.display(),
+        "loaded {} {}",
+        note.name,
+        note.version
+    );
+    Ok(Arc::new(Loaded {
+        path: path.clone(),
+        note,
+        backend,
+    }))
+}
+
+/// What can be told without running any of its code.
+fn fits(host: &'static Host, path: &Path, note: &Note) -> Result<(), BackendError> {
+    let mut found = differences(host.fingerprint(), &note.fingerprint).into_iter();
+    if let Some(first) = found.next() {
+        return Err(BackendError::Fingerprint {
+            path: path.to_owned(),
+            engine: host.engine().name(),
+            difference: Box::new(first),
+            more: found.count(),
+            package: note.package.clone(),
+        });
+    }
+    let missing: Vec<String> = note
+        .cpu_features
+        .iter()
+        .filter(|feature| !cpu::has(feature))
+        .cloned()
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(BackendError::Cpu {
+        path: path.to_owned(),
+        missing,
+    })
+}
+
+/// Opens a shared library, never to be closed: its code may be on any thread's stack.
+fn open(path: &Path, name: &CStr) -> Result<*mut c_void, BackendError> {
+    let flags = libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE;
+    // SAFETY: the name is a full path. The library's constructors run: its trial has shown that they do.
+    let library = unsafe { libc::dlopen(name.as_ptr(), flags) };
+    if library.is_null() {
+        return Err(BackendError::Load {
+            path: path.to_owned(),
+            why: last_error(),
+        });
+    }
+    Ok(library)
+}
+
+/// Why the last call on this thread failed.
+fn last_error() -> String {
+    // SAFETY: it may be called at any time; the text is this thread's until the next call.
+    let text = unsafe { libc::dlerror() };
+    if text.is_null() {
+        return "for no reason that the loader tells".into();
+    }
+    // SAFETY: not null, so a C string.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_string_lossy().into_owned()
+}
+
+/// Sends the plugin's log and failed checks to the engine.
+fn connect(host: &'static Host, path: &Path, library: *mut c_void) -> Result<(), BackendError> {
+    function(path, library, c"ggml_backend_init", "ggml_backend_init")?;
+    let info = function(path, library, c"trifold_plugin_info", "trifold_plugin_info")?;
+    let connect = function(
+        path,
+        library,
+        c"trifold_plugin_connect",
+        "trifold_plugin_connect",
+    )?;
+    // SAFETY: the function of this name has this type in every version.
+    let info: InfoFn = unsafe { std::mem::transmute(info) };
+    // SAFETY: it has no arguments, and returns a constant that begins with its version.
+    let found = unsafe { (*info()).interface };
+    if found != INTERFACE {
+        return Err(BackendError::Interface {
+            path: path.to_owned(),
+            expected: INTERFACE,
+            found,
+        });
+    }
+    // SAFETY: the function of this name has this type in this version of the interface.
+    let connect: ConnectFn = unsafe { std::mem::transmute(connect) };
+    let route = host.route();
+    // SAFETY: the route lives until after the call, and its functions are the engine's, for good.
+    if unsafe { connect(&raw const route) } {
+        return Ok(());
+    }
+    Err(BackendError::Load {
+        path: path.to_owned(),
+        why: "too many engines use it".into(),
+    })
+}
+
+fn function(
+    path: &Path,
+    library: *mut c_void,
+    symbol: &CStr,
+    name: &'static str,
+) -> Result<*mut c_void, BackendError> {
+    // SAFETY: an open library, and a C string.
+    let found = unsafe { libc::dlsym(library, symbol.as_ptr()) };
+    if found.is_null() {
+        return Err(BackendError::Entry {
+            path: path.to_owned(),
+            name,
+        });
+    }
+    Ok(found)
+}

@@ -1,0 +1,128 @@
+//! Tries a plugin in another process, so that one that crashes or hangs does so there.
+//!
+//! No other program is needed: a plugin can be run by the system's loader, as `ld.so PLUGIN`. It initialises
+//! its backend, prints which devices that has, and ends (`crates/trifold-build/shim/plugin/plugin.cpp`).
+
+use std::{
+    io::{self, Read},
+    os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, Receiver},
+    time::{Duration, Instant},
+};
+
+use crate::{BackendError, note};
+
+/// More than any plugin has to say.
+const MOST_OUTPUT: u64 = 1 << 16;
+
+/// Where the loader is on every x86-64 Linux with glibc, if the program's own file does not say.
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
+/// Runs a plugin. Fails if it crashes, hangs, or finds nothing to work with.
+pub(crate) fn run(path: &Path, limit: Duration) -> Result<(), BackendError> {
+    let loader = note::interpreter(Path::new("/proc/self/exe"))
+        .filter(|loader| loader.is_absolute())
+        .unwrap_or_else(|| PathBuf::from(LOADER));
+    let io = |source| BackendError::io("Could not try the backend plugin", path, source);
+    let mut child = Command::new(&loader)
+        .arg(path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(io)?;
+    let out = reader(child.stdout.take()).map_err(io)?;
+    let err = reader(child.stderr.take()).map_err(io)?;
+    let deadline = Instant::now() + limit;
+    let said = out.recv_timeout(limit);
+    let status = match &said {
+        Ok(_) => wait(&mut child, deadline),
+        Err(_) => None,
+    };
+    let Ok(said) = said else {
+        end(&mut child);
+        return Err(hung(path, limit));
+    };
+    // What it says is complete: how it ends does not matter any more.
+    if said.ends_with("end\n") {
+        end(&mut child);
+        return Ok(());
+    }
+    let Some(status) = status else {
+        end(&mut child);
+        return Err(hung(path, limit));
+    };
+    let words = err.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+    let words = last_line(&words);
+    if status.success() && said.ends_with("refused\n") {
+        return Err(BackendError::Refused {
+            path: path.to_owned(),
+            said: words,
+        });
+    }
+    Err(BackendError::Crashed {
+        path: path.to_owned(),
+        how: how(status),
+        said: words,
+    })
+}
+
+fn hung(path: &Path, limit: Duration) -> BackendError {
+    BackendError::Hung {
+        path: path.to_owned(),
+        seconds: limit.as_secs(),
+    }
+}
+
+/// Reads all on a thread of its own: a plugin that hangs keeps its streams open.
+fn reader(stream: Option<impl Read + Send + 'static>) -> io::Result<Receiver<String>> {
+    let (send, receive) = mpsc::channel();
+    if let Some(stream) = stream {
+        std::thread::Builder::new()
+            .name("trifold-probe".into())
+            .spawn(move || {
+                let mut bytes = Vec::new();
+                let mut stream = stream.take(MOST_OUTPUT);
+                // A stream that breaks off has said what it has said.
+                let _ = stream.read_to_end(&mut bytes);
+                let _ = send.send(String::from_utf8_lossy(&bytes).into_owned());
+            })?;
+    }
+    Ok(receive)
+}
+
+/// Waits for the end. A process that ignores its children's ends cannot be told how this one ended.
+fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
+            Ok(None) | Err(_) => return None,
+        }
+    }
+}
+
+fn end(child: &mut Child) {
+    // It may have ended by itself.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn how(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(libc::SIGSEGV), _) => "signal SIGSEGV".into(),
+        (Some(libc::SIGABRT), _) => "signal SIGABRT".into(),
+        (Some(libc::SIGILL), _) => "signal SIGILL".into(),
+        (Some(signal), _) => format!("signal {signal}"),
+        (None, Some(code)) => format!("exit code {code}"),
+        (None, None) => "unknown end".into(),
+    }
+}
+
+/// The last words that are any.
+fn last_line(text: &str) -> String {
+    let line = text.lines().rev().find(|line| !line.trim().is_empty());
+    line.unwrap_or_default().trim().chars().take(400).collect()
+}

@@ -1,0 +1,150 @@
+//! What people ask for: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,cuda:1`.
+
+use std::{fmt, str::FromStr};
+
+use crate::BackendError;
+
+/// Which devices an engine shall use.
+///
+/// ```
+/// use trifold_backend::DeviceRequest;
+///
+/// # fn main() -> Result<(), trifold_backend::BackendError> {
+/// let request: DeviceRequest = "cuda:0,cuda:1".parse()?;
+/// assert_eq!(request.to_string(), "cuda:0,cuda:1");
+/// assert_eq!("auto".parse::<DeviceRequest>()?, DeviceRequest::Auto);
+/// assert!("cuda:one".parse::<DeviceRequest>().is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DeviceRequest {
+    /// The first accelerator that there is, else the CPU; the log says which, and why.
+    #[default]
+    Auto,
+    /// The CPU alone.
+    Cpu,
+    /// These, all of which must be there.
+    Named(Vec<DeviceName>),
+}
+
+/// A device, as people write it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceName {
+    /// The plugin's kind, such as `cuda`.
+    pub kind: String,
+    /// Which of them, from 0.
+    pub index: usize,
+}
+
+impl FromStr for DeviceRequest {
+    type Err = BackendError;
+
+    fn from_str(text: &str) -> Result<Self, BackendError> {
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            text => {
+                let names = text.split(',').map(|name| name.trim().parse());
+                let names = names.collect::<Result<Vec<DeviceName>, _>>();
+                names.map(Self::Named).map_err(|_| BackendError::Request {
+                    found: text.to_owned(),
+                })
+            }
+        }
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = BackendError;
+
+    fn from_str(text: &str) -> Result<Self, BackendError> {
+        let bad = || BackendError::Request {
+            found: text.to_owned(),
+        };
+        let (kind, index) = match text.split_once(':') {
+            Some((kind, index)) if index.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (kind, index.parse().map_err(|_| bad())?)
+            }
+            Some(_) => return Err(bad()),
+            None => (text, 0),
+        };
+        let name = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !name || ["auto", "cpu"].contains(&kind) {
+            return Err(bad());
+        }
+        Ok(Self {
+            kind: kind.to_ascii_lowercase(),
+            index,
+        })
+    }
+}
+
+impl fmt::Display for DeviceRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Named(names) => {
+                for (index, name) in names.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { "," };
+                    write!(f, "{comma}{name}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind, self.index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{DeviceName, DeviceRequest};
+
+    #[test]
+    fn what_asks_for_no_device_is_refused() {
+        for text in [
+            "",
+            ":",
+            "cuda:",
+            "cuda:-1",
+            "cuda:1:2",
+            "cpu:0",
+            "auto,cuda",
+            "a b",
+            "cuda,,cpu",
+            "/x.so",
+            "cuda:99999999999999999999",
+        ] {
+            let error = text.parse::<DeviceRequest>().unwrap_err();
+            assert!(
+                error.to_string().starts_with("Expected a device such as"),
+                "{text}"
+            );
+        }
+        let name = |kind: &str, index| DeviceName {
+            kind: kind.into(),
+            index,
+        };
+        assert_eq!(
+            "CUDA, twin:3".parse::<DeviceRequest>().unwrap(),
+            DeviceRequest::Named(vec![name("cuda", 0), name("twin", 3)])
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_taken_or_refused(text in ".{0,20}") {
+            if let Ok(request) = text.parse::<DeviceRequest>() {
+                prop_assert_eq!(request.to_string().parse::<DeviceRequest>().unwrap(), request);
+            }
+        }
+    }
+}
