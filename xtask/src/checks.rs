@@ -1,7 +1,7 @@
 //! `test` and `lint`: the same steps on every machine, each announced, each with its time.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, PoisonError},
     thread,
@@ -43,6 +43,14 @@ fn rust() -> Result<()> {
     let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
     aligned.env("RUST_TEST_THREADS", threads.to_string());
     step("Tests, engines aligned to one ggml", &mut aligned)?;
+    // What the engines do on the CPU they must do on a device of a plugin: the same tests, with one that the
+    // tests of the program have left behind.
+    let plugin = target().join("tmp/twin-llama/libtrifold-backend-twin.so");
+    let mut device = cargo(["test", "--locked", "--tests"]);
+    device.args(["-p", "trifold-llama", "-p", "trifold-whisper"]);
+    device.args(["-p", "trifold-diffusion"]);
+    device.env("TRIFOLD_BACKEND_PATH", plugin);
+    step("The engines on another device", &mut device)?;
     // Engines with a ggml of their own each: the seal is what makes three revisions in one process
     // possible. In a target folder of its own, so that the two modes do not undo each other.
     let mut pinned = cargo([
@@ -75,9 +83,11 @@ fn rust() -> Result<()> {
         "together",
         "--test",
         "process_state",
+        "--test",
+        "devices",
     ]);
     step(
-        "Three ggml revisions in one process",
+        "Three ggml revisions in one process, and a plugin for each",
         in_pinned_mode(&mut pinned),
     )?;
     // Outside of the workspace, as an engine of somebody else's would be.
@@ -129,6 +139,12 @@ pub(crate) fn lint() -> Result<()> {
     step("Documentation", doc.env("RUSTDOCFLAGS", "-D warnings"))?;
     step("Licences, bans and sources", cargo_deny()?)?;
     packages::lint(root())
+}
+
+/// Where cargo puts what it makes.
+fn target() -> PathBuf {
+    let chosen = std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
+    chosen.map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
 fn in_pinned_mode(command: &mut Command) -> &mut Command {

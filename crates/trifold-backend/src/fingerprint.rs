@@ -79,18 +79,14 @@ fn fields(text: &str) -> BTreeMap<String, &str> {
     let mut group = "";
     let mut fields = BTreeMap::new();
     for line in text.lines() {
-        let (name, value) = match line.strip_prefix('\t') {
-            Some(member) => match member.split_once('\t') {
-                Some((name, value)) => (format!("{group}: {name}"), value),
-                None => (format!("{group}: {member}"), ""),
-            },
-            None => match line.split_once('\t') {
-                Some((name, value)) => (name.to_owned(), value),
-                None => {
-                    group = line;
-                    continue;
-                }
-            },
+        let (name, value) = if let Some(member) = line.strip_prefix('\t') {
+            let (name, value) = member.split_once('\t').unwrap_or((member, ""));
+            (format!("{group}: {name}"), value)
+        } else if let Some((name, value)) = line.split_once('\t') {
+            (name.to_owned(), value)
+        } else {
+            group = line;
+            continue;
         };
         fields.insert(name, value);
     }

@@ -213,7 +213,7 @@ pub(crate) fn readable(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Class, class, owner, readable};
+    use super::{Class, PLUGIN_OWNER, class, owner, readable};
 
     #[test]
     fn symbols_belong_to_families_and_namespaces() {

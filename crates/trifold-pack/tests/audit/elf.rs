@@ -360,3 +360,21 @@ fn members_of_a_static_archive() {
     // To export is what objects are for.
     assert!(!rules(&package).contains(&"TP001"));
 }
+
+#[test]
+fn a_backend_plugin_has_nothing_to_hide() {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = trifold_build::Builder::from_env().unwrap();
+    let options = trifold_build::plugin::Options {
+        engine: Some("llama".into()),
+        ..Default::default()
+    };
+    let plugin = builder.plugin("twin", &options, folder.path()).unwrap();
+    let denied: Vec<String> = audited(&plugin.path)
+        .findings
+        .iter()
+        .filter(|finding| finding.denied)
+        .map(|finding| format!("{} {}", finding.rule, finding.message))
+        .collect();
+    assert_eq!(denied, [""; 0]);
+}
