@@ -3,7 +3,7 @@
 mod common;
 
 use common::{hosts, twin};
-use trifold_backend::{DeviceRequest, Search, devices, select};
+use trifold_backend::{Device, DeviceRequest, Search, devices, select};
 use trifold_runtime::{EngineError, log};
 
 #[test]
@@ -13,7 +13,7 @@ fn one_process_three_engines_one_plugin() {
         let search = Search::only([&path]);
         let found = devices(host, &search).unwrap();
         assert!(found.refused.is_empty(), "{name}: {:?}", found.refused);
-        let ids: Vec<String> = found.devices.iter().map(|device| device.id()).collect();
+        let ids: Vec<String> = found.devices.iter().map(Device::id).collect();
         assert_eq!(ids, ["cpu", "twin:0", "twin:1"], "{name}");
         let device = &found.devices[2];
         assert_eq!(device.name, "TWIN1");
@@ -26,7 +26,7 @@ fn one_process_three_engines_one_plugin() {
             let request: DeviceRequest = text.parse().unwrap();
             let devices = select(host, &request, &search)?;
             Ok::<_, trifold_backend::BackendError>(
-                devices.iter().map(|device| device.id()).collect::<Vec<_>>(),
+                devices.iter().map(Device::id).collect::<Vec<_>>(),
             )
         };
         assert!(select("cpu").unwrap().is_empty());
@@ -41,8 +41,8 @@ fn one_process_three_engines_one_plugin() {
 
         // Its log goes where the engine's goes; so does what it prints.
         let backend = host.devices().unwrap()[1].backend;
-        // SAFETY: the twin's function of this name takes nothing and returns nothing.
-        #[allow(unsafe_code)] // as above
+        #[allow(unsafe_code)] // a test of that very call
+        // SAFETY: the twin's functions of these names take nothing and return nothing.
         let call = |name| unsafe { host.call_procedure(backend, name) };
         let (spoke, lines) = log::keeping(|| call(c"trifold_twin_speak"));
         assert!(spoke.unwrap());

@@ -5,7 +5,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use support::trifold;
-use trifold_backend::{DeviceOptions, Search};
+use trifold_backend::{Device, DeviceOptions, Search};
 use trifold_build::{Builder, Mode, plugin::Options as PluginOptions};
 use trifold_diffusion::{GenerateOptions as Drawing, ModelOptions, Sampler, Seed};
 use trifold_llama::{ContextOptions, GenerateOptions, SamplingOptions};
@@ -46,7 +46,7 @@ fn texts_are_the_same_whole_in_parts_and_split() {
             options = options.gpu_layers(layers);
         }
         let model = options.load(model("story/trifold-story.gguf")).unwrap();
-        let ids: Vec<String> = model.devices().iter().map(|device| device.id()).collect();
+        let ids: Vec<String> = model.devices().iter().map(Device::id).collect();
         let one_thread = ContextOptions {
             threads: 1.try_into().ok(),
             ..ContextOptions::default()
