@@ -10,7 +10,7 @@ use crate::{
     seal::{self, Exports},
     source::{self, Tree},
     toolchain::Toolchain,
-    units::{self, Job, Jobs},
+    units::{self, GraphSources, Job, Jobs},
     vocabulary,
 };
 
@@ -85,12 +85,25 @@ pub struct Sealed {
     pub ggml_version: String,
 }
 
+/// The compiled kernels of a CPU level.
+#[derive(Clone, Debug)]
+pub(crate) struct LevelObjects {
+    /// Its name.
+    pub(crate) level: String,
+    /// Its place among the levels of this architecture, those that are not built included.
+    pub(crate) number: usize,
+    pub(crate) objects: Vec<PathBuf>,
+    /// Which of the objects has the switch over operations.
+    pub(crate) switch: Option<usize>,
+}
+
 /// The compiled jobs of an engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Objects {
-    pub(crate) kernels: Vec<(String, Vec<PathBuf>)>,
+    pub(crate) kernels: Vec<LevelObjects>,
     pub(crate) base: Vec<PathBuf>,
     pub(crate) rest: Vec<PathBuf>,
+    pub(crate) graphs: GraphSources,
 }
 
 impl Objects {
@@ -108,10 +121,16 @@ impl Objects {
             kernels: jobs
                 .kernels
                 .iter()
-                .map(|(level, jobs)| (level.clone(), take(jobs)))
+                .map(|kernels| LevelObjects {
+                    level: kernels.level.clone(),
+                    number: kernels.number,
+                    objects: take(&kernels.jobs),
+                    switch: kernels.switch,
+                })
                 .collect(),
             base: take(&jobs.base),
             rest: take(&jobs.rest),
+            graphs: jobs.graphs.clone(),
         })
     }
 }
@@ -168,7 +187,7 @@ impl Builder {
         };
 
         let mut key = Key::new("sealed");
-        let kernels = jobs.kernels.iter().flat_map(|(_, jobs)| jobs);
+        let kernels = jobs.kernels.iter().flat_map(|kernels| &kernels.jobs);
         let all = jobs.base.iter().chain(&jobs.rest).chain(kernels);
         key.texts(all.map(|job| job.object_key(&toolchain.id, toolchain.flags(job.cpp))));
         recipe.describe(&mut key);

@@ -10,6 +10,9 @@ use serde::Deserialize;
 
 use crate::{BuildError, env};
 
+/// As many CPU levels as the 32 bits hold in which an engine says which it has.
+const MOST_LEVELS: usize = 31;
+
 /// The file as compiled in.
 const ENGINES_TOML: &str = include_str!("../engines.toml");
 
@@ -23,8 +26,11 @@ fn variable(name: &str) -> Option<OsString> {
 pub struct Config {
     /// What holds for every engine.
     pub common: Common,
-    /// CPU levels of the kernels, lowest first.
+    /// CPU levels of the kernels, of each architecture the lowest first.
     pub cpu_level: Vec<CpuLevel>,
+    /// The names of those that are built; all of this architecture if there are none.
+    #[serde(skip)]
+    pub only_levels: Vec<String>,
     /// The files of ggml.
     pub ggml: Ggml,
     /// The engines by name.
@@ -52,17 +58,36 @@ pub struct Common {
     pub defines: Vec<String>,
     /// The engine whose ggml an aligned build uses.
     pub aligned_to: String,
+    /// The CPU level of builds that have one only, as the field's have.
+    pub one_level: String,
 }
+
+/// An architecture's name, as Rust has it.
+fn first_architecture() -> String {
+    ARCHITECTURE.into()
+}
+
+/// The architecture that is built for: the only one for now.
+const ARCHITECTURE: &str = "x86_64";
 
 /// One instruction set that the kernels are compiled for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CpuLevel {
-    /// Its name, as in the psABI.
+    /// Its name: the psABI's, and what it has besides.
     pub name: String,
+    /// The architecture, as Rust names it. Levels of others are declared only: nothing compiles them yet.
+    #[serde(default = "first_architecture")]
+    pub arch: String,
     /// The compiler flags.
     pub flags: Vec<String>,
-    /// What a CPU must have, in the spelling of `std::is_x86_feature_detected!`.
+    /// Definitions, besides those of all kernels.
+    #[serde(default)]
+    pub defines: Vec<String>,
+    /// The level whose flags [`Ggml::kernels_small`] are compiled with; its own if none is named. Equal code
+    /// costs an archive next to nothing.
+    pub small_as: Option<String>,
+    /// What a CPU must have besides what the level before it needs, in the spelling of `std::is_x86_feature_detected!`.
     pub features: Vec<String>,
 }
 
@@ -72,6 +97,8 @@ pub struct CpuLevel {
 pub struct Ggml {
     /// Graph, tensors, registry.
     pub base: Vec<String>,
+    /// The file of `base` whose functions put operations into graphs.
+    pub base_builders: String,
     /// Files that `base` matches and that are left out.
     pub base_exclude: Vec<String>,
     /// Definitions for `base`.
@@ -84,8 +111,11 @@ pub struct Ggml {
     pub kernels_defines: Vec<String>,
     /// Include folders for `kernels`.
     pub kernels_includes: Vec<String>,
-    /// The file of `kernels` whose threads spin while they wait.
-    pub kernels_spin: String,
+    /// Files of `kernels` that are compiled small: their time goes to memory, or they take none.
+    pub kernels_small: Vec<String>,
+    /// The file of `kernels` whose threads spin while they wait, and whose switch calls a kernel by the
+    /// operation.
+    pub kernels_main: String,
     /// Patterns of the symbols that a kernels object shows to the rest of its engine.
     pub kernels_keep: Vec<String>,
 }
@@ -245,6 +275,11 @@ impl Config {
             config.engine(&name)?;
             config.common.aligned_to = name.into_owned();
         }
+        if let Some(names) = variable(env::BUILD_CPU_LEVELS) {
+            let names = names.to_string_lossy();
+            config.only_levels = names.split(',').map(str::to_owned).collect();
+            config.check_levels()?;
+        }
         Ok(config)
     }
 
@@ -259,12 +294,50 @@ impl Config {
         let config: Self =
             toml::from_str(text).map_err(|error| BuildError::config(error.to_string()))?;
         config.engine(&config.common.aligned_to)?;
-        if config.cpu_level.is_empty() {
-            return Err(BuildError::config(
-                "expected at least one [[cpu_level]], found none",
-            ));
-        }
+        config.check_levels()?;
         Ok(config)
+    }
+
+    /// The CPU levels of this architecture, lowest first.
+    pub fn levels(&self) -> impl Iterator<Item = &CpuLevel> + Clone {
+        self.cpu_level
+            .iter()
+            .filter(|level| level.arch == ARCHITECTURE)
+    }
+
+    /// Those of [`Config::levels`] that are built, with their places there.
+    pub fn built_levels(&self) -> impl Iterator<Item = (usize, &CpuLevel)> + Clone {
+        self.levels().enumerate().filter(|(_, level)| {
+            self.only_levels.is_empty() || self.only_levels.contains(&level.name)
+        })
+    }
+
+    fn check_levels(&self) -> Result<(), BuildError> {
+        let known = || {
+            self.levels()
+                .map(|level| level.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let small = self.levels().filter_map(|level| level.small_as.as_ref());
+        let wanted = std::iter::once(&self.common.one_level)
+            .chain(&self.only_levels)
+            .chain(small);
+        for name in wanted {
+            if !self.levels().any(|level| level.name == *name) {
+                return Err(BuildError::config(format!(
+                    "expected a CPU level of {ARCHITECTURE}: {} (found: {name})",
+                    known()
+                )));
+            }
+        }
+        let count = self.levels().count();
+        if count > MOST_LEVELS {
+            return Err(BuildError::config(format!(
+                "expected at most {MOST_LEVELS} CPU levels of {ARCHITECTURE} (found: {count})"
+            )));
+        }
+        Ok(())
     }
 
     /// Adds engines that another file describes: its `[engine.NAME]` tables, as `engines.toml` has them.

@@ -25,6 +25,8 @@ const SHOWN: usize = 20;
 pub struct Symbols {
     /// Defined and visible to other objects.
     pub global: Vec<String>,
+    /// Those of them that are variables.
+    pub data: Vec<String>,
     /// Needed from elsewhere.
     pub undefined: Vec<String>,
     /// STB_GNU_UNIQUE: one per process, whatever RTLD_LOCAL says.
@@ -55,6 +57,9 @@ pub fn symbols(path: &Path) -> Result<Symbols, BuildError> {
         }
         if st_info.st_bind() == elf::STB_GNU_UNIQUE {
             symbols.unique.push(name.clone());
+        }
+        if matches!(st_info.st_type(), elf::STT_OBJECT | elf::STT_TLS) {
+            symbols.data.push(name.clone());
         }
         symbols.global.push(name);
     }

@@ -14,6 +14,9 @@ pub const ALIGNED_TO: &str = "TRIFOLD_ALIGNED_TO";
 /// A file in the form of `engines.toml` that takes its place, for other revisions of the engines.
 pub const ENGINES: &str = "TRIFOLD_ENGINES";
 
+/// Names of the CPU levels to build, with commas between them. Default: all that `engines.toml` has.
+pub const BUILD_CPU_LEVELS: &str = "TRIFOLD_BUILD_CPU_LEVELS";
+
 /// Set to `1` to leave the engines out: enough for `cargo check`, `clippy` and `doc`; nothing links.
 pub const SKIP_ENGINES: &str = "TRIFOLD_SKIP_ENGINES";
 
@@ -29,11 +32,12 @@ pub const PROGRESS: &str = "TRIFOLD_PROGRESS";
 pub const GLIBC: &str = "TRIFOLD_GLIBC";
 
 /// All of the above, but for [`GLIBC`], which engines do not depend on, for `rerun-if-env-changed`.
-pub const ALL: [&str; 7] = [
+pub const ALL: [&str; 8] = [
     CACHE,
     GGML,
     ALIGNED_TO,
     ENGINES,
+    BUILD_CPU_LEVELS,
     SKIP_ENGINES,
     LAUNCHER,
     PROGRESS,

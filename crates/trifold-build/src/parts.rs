@@ -139,7 +139,10 @@ impl Kit {
         let shim = shim_folder(name);
         let jobs = units::jobs(&builder.config, &builder.cache, name, &tree, &ggml, &shim)?;
         let (jobs, title) = if open {
-            (jobs.open(), format!("{name}, all symbols visible"))
+            let mut jobs = jobs.open();
+            let one = &builder.config.common.one_level;
+            jobs.kernels.retain(|kernels| kernels.level == *one);
+            (jobs, format!("{name}, all symbols visible"))
         } else {
             (jobs, name.to_owned())
         };

@@ -94,23 +94,12 @@ fn build(engine: &str, builder: &Builder) -> Result<Vec<String>, BuildError> {
 
     let skip = std::env::var_os(env::SKIP_ENGINES).is_some_and(|value| value == "1")
         || std::env::var_os("DOCS_RS").is_some();
-    let features: Vec<String> = builder
+    let levels: Vec<String> = builder
         .config
-        .cpu_level
-        .first()
-        .map(|level| level.features.clone())
-        .unwrap_or_default();
-    let level = builder
-        .config
-        .cpu_level
-        .first()
-        .map(|level| level.name.clone())
-        .unwrap_or_default();
-    lines.push(format!("rustc-env=TRIFOLD_CPU_LEVEL={level}"));
-    lines.push(format!(
-        "rustc-env=TRIFOLD_CPU_FEATURES={}",
-        features.join(",")
-    ));
+        .levels()
+        .map(|level| format!("{}:{}", level.name, level.features.join(",")))
+        .collect();
+    lines.push(format!("rustc-env=TRIFOLD_CPU_LEVELS={}", levels.join(";")));
     let mode = builder.mode_of(engine)?;
     lines.push(format!("rustc-env=TRIFOLD_MODE={}", mode.name()));
     if skip {

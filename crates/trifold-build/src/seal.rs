@@ -3,7 +3,9 @@
 //!
 //! 1. The kernels of each CPU level are linked on their own (`ld -r`) and keep only the names that
 //!    the rest of ggml calls. Otherwise the linker could take a `std::vector` function that was
-//!    compiled for AVX2 for the whole program, and an older CPU would die before any check.
+//!    compiled for AVX2 for the whole program, and an older CPU would die before any check. Under these
+//!    names stand jumps to the level that was chosen; see `levels.rs`.
+//!    Kernels of operations that the engine never asks for are left out; see `unused.rs`.
 //! 2. All is linked with `--force-group-allocation`: COMDAT groups would keep their signature, and
 //!    the final link of two engines would throw away "duplicate" code of the other ggml.
 //!    `--wrap` sends what the engine would print to the shim.
@@ -13,14 +15,25 @@
 //!
 //! [`Library`] does the same for any C or C++ library.
 
+mod levels;
 mod library;
 pub(crate) mod steps;
+mod unused;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{
-    BuildError, builder::Objects, cache::Key, compile::run, config::Config, elf,
-    seal::steps::Steps, toolchain::Toolchain,
+    BuildError,
+    builder::Objects,
+    cache::Key,
+    compile::run,
+    config::Config,
+    elf,
+    seal::{levels::Reach, steps::Steps, unused::Operations},
+    toolchain::Toolchain,
 };
 
 pub use library::{Export, Library, Report};
@@ -80,7 +93,7 @@ impl Exports {
 
     /// The shim's own functions, besides the guarded ones.
     fn own(&self) -> impl Iterator<Item = String> {
-        ["host", "start", "terminate_handler"]
+        ["cpu_level", "host", "start", "terminate_handler"]
             .iter()
             .map(|name| format!("{}{name}", self.prefix))
     }
@@ -143,7 +156,9 @@ pub(crate) struct Recipe<'a> {
 impl Recipe<'_> {
     /// Adds all that decides about the result, other than the objects, to a key.
     pub(crate) fn describe(&self, key: &mut Key) {
-        key.text("seal 2")
+        key.text("seal 5")
+            .text(&self.config.common.one_level)
+            .texts(self.config.built_levels().map(|(_, level)| &level.name))
             .texts(self.wrapped())
             .texts(&self.config.ggml.kernels_keep)
             .texts(self.exports.symbols());
@@ -171,7 +186,11 @@ impl Recipe<'_> {
     ) -> Result<(), BuildError> {
         let object = folder.join(format!("trifold_{}.o", self.engine));
         Steps::run_all(self.engine, toolchain, &object, |step| {
-            let linked = step.link("all", &self.parts(step, objects)?, &self.wrapped())?;
+            let unused = self.unused(step, objects)?;
+            let parts = self.parts(step, objects, &Reach::Needed { unused })?;
+            let reached = step.link_used("reached", &parts, &self.wrapped(), self.api())?;
+            // Once more: a function's variants come to lie side by side, where archives compress them best.
+            let linked = step.link("all", &[reached], &[])?;
             self.close(step, &linked)
         })?;
         elf::check_sealed(self.engine, &object, &self.exports.symbols())?;
@@ -183,7 +202,7 @@ impl Recipe<'_> {
         )
     }
 
-    /// Links everything, and hides nothing.
+    /// Links everything, with the kernels of one CPU level, and hides nothing.
     pub(crate) fn open(
         &self,
         toolchain: &Toolchain,
@@ -191,9 +210,16 @@ impl Recipe<'_> {
         out: &Path,
     ) -> Result<(), BuildError> {
         Steps::run_all(self.engine, toolchain, out, |step| {
-            let kernels = objects.kernels.iter().flat_map(|(_, objects)| objects);
+            let one = &self.config.common.one_level;
+            let kernels = objects
+                .kernels
+                .iter()
+                .filter(|kernels| kernels.level == *one);
             let rest = objects.base.iter().chain(&objects.rest);
-            let parts: Vec<PathBuf> = rest.chain(kernels).cloned().collect();
+            let mut parts: Vec<PathBuf> = rest.cloned().collect();
+            parts.extend(kernels.clone().flat_map(|kernels| kernels.objects.clone()));
+            let numbers: Vec<usize> = kernels.map(|kernels| kernels.number).collect();
+            parts.push(levels::fixed(step, &numbers)?);
             step.link_open("open", &parts, &self.wrapped())
         })
     }
@@ -220,33 +246,61 @@ impl Recipe<'_> {
         out: &Path,
     ) -> Result<(), BuildError> {
         Steps::run_all(self.engine, toolchain, out, |step| {
-            step.link("ggml", &self.parts(step, objects)?, &WRAPPED)
+            let parts = self.parts(step, objects, &Reach::All)?;
+            step.link("ggml", &parts, &WRAPPED)
         })
     }
 
-    /// What is linked, with the kernels closed.
-    fn parts(&self, step: &Steps<'_>, objects: &Objects) -> Result<Vec<PathBuf>, BuildError> {
+    /// What is linked, with the kernels closed, and the choice between them.
+    fn parts(
+        &self,
+        step: &Steps<'_>,
+        objects: &Objects,
+        reach: &Reach,
+    ) -> Result<Vec<PathBuf>, BuildError> {
         let mut parts = [&objects.base[..], &objects.rest].concat();
-        for (level, objects) in &objects.kernels {
-            parts.push(self.kernels(step, level, objects)?);
-        }
+        let kernels = levels::Kernels {
+            engine: self.engine,
+            keep: &self.config.ggml.kernels_keep,
+            levels: &objects.kernels,
+        };
+        parts.extend(kernels.link(step, &parts, reach)?);
         Ok(parts)
     }
 
-    /// Hides all but the API, and gives that names of its own, as far as the object defines it.
-    fn close(&self, step: &Steps<'_>, linked: &Path) -> Result<PathBuf, BuildError> {
+    /// The kernels of operations that no graph of the engine has.
+    fn unused(&self, step: &Steps<'_>, objects: &Objects) -> Result<BTreeSet<String>, BuildError> {
+        let graphs = &objects.graphs;
+        let operations = Operations::read(&graphs.builders, &graphs.switch, &graphs.others)?;
+        let kernels = objects
+            .kernels
+            .first()
+            .map_or(&[][..], |level| &level.objects);
+        let parts = [&objects.base[..], &objects.rest, kernels].concat();
+        let linked = step.link_used("used", &parts, &self.wrapped(), self.api())?;
+        let reached = elf::symbols(&linked)?.global.into_iter().collect();
+        Ok(operations.unused(&reached))
+    }
+
+    /// What stays visible, by upstream's names.
+    fn api(&self) -> impl Iterator<Item = String> {
         let exports = self.exports;
         let guarded = exports
             .functions
             .iter()
             .map(|name| format!("{}guarded_{name}", exports.prefix));
-        let keep = exports
+        exports
             .functions
             .iter()
             .cloned()
             .chain(guarded)
-            .chain(exports.own());
-        let hidden = step.keep("hidden", linked, keep, false)?;
+            .chain(exports.own())
+    }
+
+    /// Hides all but the API, and gives that names of its own, as far as the object defines it.
+    fn close(&self, step: &Steps<'_>, linked: &Path) -> Result<PathBuf, BuildError> {
+        let exports = self.exports;
+        let hidden = step.keep("hidden", linked, self.api(), false)?;
         let defined = elf::symbols(&hidden)?.global;
         let names = exports
             .renamed(|name| {
@@ -257,28 +311,5 @@ impl Recipe<'_> {
             .into_iter()
             .map(|(ours, theirs)| format!("{theirs} {ours}"));
         step.rename("closed", &hidden, names)
-    }
-
-    /// One CPU level's kernels, closed but for the names that match `keep`.
-    fn kernels(
-        &self,
-        step: &Steps<'_>,
-        level: &str,
-        objects: &[PathBuf],
-    ) -> Result<PathBuf, BuildError> {
-        let linked = step.link(&format!("kernels-{level}-linked"), objects, &[])?;
-        // Static initialisers run before main, and so before any look at the CPU.
-        if elf::has_initialisers(&linked)? {
-            return Err(BuildError::Seal {
-                engine: self.engine.into(),
-                what: format!("the kernels of level {level} have static initialisers"),
-            });
-        }
-        step.keep(
-            &format!("kernels-{level}"),
-            &linked,
-            self.config.ggml.kernels_keep.iter().cloned(),
-            true,
-        )
     }
 }

@@ -83,15 +83,41 @@ impl Job {
     }
 }
 
+/// The jobs of the kernels of a CPU level.
+#[derive(Debug)]
+pub struct LevelJobs {
+    /// Its name.
+    pub level: String,
+    /// Its place among the levels of this architecture, those that are not built included.
+    pub number: usize,
+    /// What is compiled.
+    pub jobs: Vec<Job>,
+    /// Which of the jobs has the switch over operations.
+    pub switch: Option<usize>,
+}
+
+/// Where source says which operations there are in graphs; see `seal/unused.rs`.
+#[derive(Clone, Debug)]
+pub struct GraphSources {
+    /// ggml's functions that put operations into graphs.
+    pub builders: PathBuf,
+    /// The switch over operations.
+    pub switch: PathBuf,
+    /// All else that is compiled.
+    pub others: Vec<PathBuf>,
+}
+
 /// The jobs of one engine, by the part that they end in.
 #[derive(Debug)]
 pub struct Jobs {
     /// The CPU backend, by level; sealed on its own.
-    pub kernels: Vec<(String, Vec<Job>)>,
+    pub kernels: Vec<LevelJobs>,
     /// The rest of ggml.
     pub base: Vec<Job>,
     /// The engine, and its shim.
     pub rest: Vec<Job>,
+    /// Where operations come from.
+    pub graphs: GraphSources,
 }
 
 impl Jobs {
@@ -99,7 +125,7 @@ impl Jobs {
     pub fn all(&self) -> impl Iterator<Item = &Job> {
         self.kernels
             .iter()
-            .flat_map(|(_, jobs)| jobs)
+            .flat_map(|kernels| &kernels.jobs)
             .chain(&self.base)
             .chain(&self.rest)
     }
@@ -112,10 +138,14 @@ impl Jobs {
             kernels: self
                 .kernels
                 .into_iter()
-                .map(|(level, jobs)| (level, open(jobs)))
+                .map(|kernels| LevelJobs {
+                    jobs: open(kernels.jobs),
+                    ..kernels
+                })
                 .collect(),
             base: open(self.base),
             rest: open(self.rest),
+            graphs: self.graphs,
         }
     }
 }
@@ -134,14 +164,23 @@ pub fn jobs(
     let mut rest = planner.engine(name, tree, ggml)?;
     rest.extend(planner.shim(name, tree, ggml, shim)?);
     let kernels = config
-        .cpu_level
-        .iter()
-        .map(|level| Ok((level.name.clone(), planner.kernels(ggml, level)?)))
+        .built_levels()
+        .map(|(number, level)| {
+            let jobs = planner.kernels(ggml, level)?;
+            let main = &config.ggml.kernels_main;
+            Ok(LevelJobs {
+                level: level.name.clone(),
+                number,
+                switch: jobs.iter().position(|job| job.label == *main),
+                jobs,
+            })
+        })
         .collect::<Result<_, BuildError>>()?;
     Ok(Jobs {
         kernels,
         base,
         rest,
+        graphs: planner.graphs(name, tree, ggml)?,
     })
 }
 
@@ -157,6 +196,7 @@ struct Planner<'a> {
 
 /// Flags under construction. Each include folder and prefix map names a tree whose place on disk
 /// must not matter, so the key gets the tree's id instead.
+#[derive(Clone)]
 struct Flags {
     flags: Vec<String>,
     key: Vec<String>,
@@ -232,6 +272,23 @@ impl Flags {
 }
 
 impl Planner<'_> {
+    fn graphs(&self, name: &str, tree: &Tree, ggml: &Tree) -> Result<GraphSources, BuildError> {
+        let parts = &self.config.ggml;
+        let mut others: Vec<PathBuf> = files(&ggml.ggml, &parts.base, &parts.base_exclude)?
+            .filter(|file| *file != parts.base_builders)
+            .map(|file| ggml.ggml.join(file))
+            .collect();
+        for unit in &self.config.engine(name)?.units {
+            let files = self::files(&tree.root, &unit.files, &unit.exclude)?;
+            others.extend(files.map(|file| tree.root.join(file)));
+        }
+        Ok(GraphSources {
+            builders: ggml.ggml.join(&parts.base_builders),
+            switch: ggml.ggml.join(&parts.kernels_main),
+            others,
+        })
+    }
+
     fn ggml_base(&self, ggml: &Tree) -> Result<Vec<Job>, BuildError> {
         let parts = &self.config.ggml;
         let mut flags = self.ggml_flags(ggml, &parts.base_defines, &parts.base_includes);
@@ -255,32 +312,42 @@ impl Planner<'_> {
 
     fn kernels(&self, ggml: &Tree, level: &CpuLevel) -> Result<Vec<Job>, BuildError> {
         let parts = &self.config.ggml;
-        let mut flags = self.ggml_flags(ggml, &parts.kernels_defines, &parts.kernels_includes);
-        for flag in &level.flags {
-            flags.plain(flag);
-        }
+        let flags = self.level_flags(ggml, level);
+        let small = level.small_as.as_ref();
+        let small = small.and_then(|name| self.config.levels().find(|level| level.name == *name));
+        let mut small_flags = self.level_flags(ggml, small.unwrap_or(level));
+        small_flags.plain("-Os");
         let relax = (
             "relax.h".to_owned(),
             include_str!("../shim/relax.h").to_owned(),
         );
         let folder = self.generate("relax", &[relax])?;
-        let mut spin_flags = Flags {
-            flags: flags.flags.clone(),
-            key: flags.key.clone(),
-        };
+        let mut spin_flags = flags.clone();
         spin_flags.generated(&folder);
         spin_flags.plain("-includerelax.h");
         // Revisions differ in what they have; a folder that is not there is no error.
         Ok(files(&ggml.ggml, &parts.kernels, &[])?
             .map(|file| {
-                let flags = if file == parts.kernels_spin {
+                let flags = if file == parts.kernels_main {
                     &spin_flags
+                } else if parts.kernels_small.contains(&file) {
+                    &small_flags
                 } else {
                     &flags
                 };
                 job_of(flags, ggml, file, false)
             })
             .collect())
+    }
+
+    fn level_flags(&self, ggml: &Tree, level: &CpuLevel) -> Flags {
+        let parts = &self.config.ggml;
+        let defines = [&parts.kernels_defines[..], &level.defines].concat();
+        let mut flags = self.ggml_flags(ggml, &defines, &parts.kernels_includes);
+        for flag in &level.flags {
+            flags.plain(flag);
+        }
+        flags
     }
 
     fn ggml_flags(&self, ggml: &Tree, defines: &[String], includes: &[String]) -> Flags {
@@ -446,10 +513,7 @@ impl Planner<'_> {
                 });
                 let name = format!("unity_{index}.cpp");
                 let folder = self.generate("unity", &[(name.clone(), text)])?;
-                let mut flags = Flags {
-                    flags: flags.flags.clone(),
-                    key: flags.key.clone(),
-                };
+                let mut flags = flags.clone();
                 flags.include(&tree.root, "");
                 flags.generated(&folder);
                 let label = format!("{first}{index} ({} files)", chunk.len());

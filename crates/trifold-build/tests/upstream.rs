@@ -167,6 +167,7 @@ fn definitions_are_ours_or_left_out_for_a_reason() {
         let (tree, _) = builder.trees(&name).unwrap();
         let engine = builder.config.engine(&name).unwrap();
         let ggml = &builder.config.ggml;
+        let levels = builder.config.levels().map(|level| &level.defines);
         let ours: BTreeSet<&str> = [
             &builder.config.common.defines,
             &ggml.base_defines,
@@ -174,6 +175,7 @@ fn definitions_are_ours_or_left_out_for_a_reason() {
             &engine.defines,
         ]
         .into_iter()
+        .chain(levels)
         .flatten()
         .map(|define| define.split('=').next().unwrap())
         .chain(engine.version_define.as_deref())

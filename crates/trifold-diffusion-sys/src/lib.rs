@@ -38,6 +38,7 @@ type UnpackFn = unsafe extern "C" fn(name: *const c_char, out: *mut u8, capacity
 
 trifold_runtime::sealed_engine! {
     "stable-diffusion.cpp",
+    cpu_level: trifold_diffusion_cpu_level,
     start: |log| {
         unsafe extern "C" {
             fn trifold_diffusion_start(log: LogFn, unpack: UnpackFn, hooks: *const watch::Hooks);

@@ -32,6 +32,11 @@ pub(crate) fn system_info() -> Result<String, EngineError> {
     unsafe { sys::sd_get_system_info().map(|text| owned(text)) }
 }
 
+/// The CPU level of the kernels in use.
+pub(crate) fn cpu_level() -> Result<&'static str, EngineError> {
+    Ok(sys::ENGINE.cpu()?.level)
+}
+
 #[cfg(test)]
 pub(crate) fn sampler_name(number: raw::sample_method_t) -> Result<String, EngineError> {
     // SAFETY: any number is taken; the text is a constant.

@@ -90,7 +90,7 @@ pub fn ggml_version() -> Result<String, DiffusionError> {
 /// What the engine's kernels use of this CPU, one feature a line, as in `AVX2 = 1`.
 ///
 /// ```
-/// assert!(trifold_diffusion::system_info()?.lines().any(|line| line == "AVX2 = 1"));
+/// assert!(trifold_diffusion::system_info()?.lines().any(|line| line == "SSSE3 = 1"));
 /// # Ok::<_, trifold_diffusion::DiffusionError>(())
 /// ```
 pub fn system_info() -> Result<String, DiffusionError> {
@@ -98,4 +98,15 @@ pub fn system_info() -> Result<String, DiffusionError> {
     let features = text.lines().flat_map(|line| line.split('|')).map(str::trim);
     let lines: Vec<&str> = features.filter(|feature| feature.contains('=')).collect();
     Ok(lines.join("\n"))
+}
+
+/// The CPU level of the kernels in use, such as `x86-64-v3`: the best that this CPU can run, or what the
+/// environment variable `TRIFOLD_CPU_LEVEL` names.
+///
+/// ```
+/// assert!(trifold_diffusion::cpu_level()?.starts_with("x86-64-v"));
+/// # Ok::<_, trifold_diffusion::DiffusionError>(())
+/// ```
+pub fn cpu_level() -> Result<&'static str, DiffusionError> {
+    Ok(ffi::cpu_level()?)
 }

@@ -25,6 +25,7 @@ pub use guarded::*;
 
 trifold_runtime::sealed_engine! {
     "llama.cpp",
+    cpu_level: trifold_llama_cpu_level,
     start: trifold_llama_start,
     terminate_handler: trifold_llama_terminate_handler,
     host: trifold_llama_host,

@@ -106,3 +106,14 @@ pub fn ggml_commit() -> Result<String, LlamaError> {
 pub fn system_info() -> Result<String, LlamaError> {
     Ok(ffi::system_info()?.trim_end_matches([' ', '|']).to_owned())
 }
+
+/// The CPU level of the kernels in use, such as `x86-64-v3`: the best that this CPU can run, or what the
+/// environment variable `TRIFOLD_CPU_LEVEL` names.
+///
+/// ```
+/// assert!(trifold_llama::cpu_level()?.starts_with("x86-64-v"));
+/// # Ok::<_, trifold_llama::LlamaError>(())
+/// ```
+pub fn cpu_level() -> Result<&'static str, LlamaError> {
+    Ok(ffi::cpu_level()?)
+}

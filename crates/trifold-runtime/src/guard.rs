@@ -8,7 +8,7 @@ use std::{ffi::c_char, sync::OnceLock};
 
 use crate::{
     c_api,
-    cpu::{self, UnsupportedCpu},
+    cpu::{self, Choice, CpuError},
     log,
 };
 
@@ -39,9 +39,9 @@ pub enum EngineError {
         /// The engine.
         engine: &'static str,
     },
-    /// The engine was never entered: this CPU cannot run it.
+    /// The engine was never entered: this CPU cannot run it, or not the kernels that were asked for.
     #[error(transparent)]
-    Cpu(#[from] UnsupportedCpu),
+    Cpu(#[from] CpuError),
 }
 
 impl EngineError {
@@ -66,7 +66,7 @@ impl EngineError {
             Self::OutOfMemory { .. } => {
                 "use a smaller model, context or picture, or free some memory".into()
             }
-            Self::Cpu(_) => "Run on a CPU with AVX2 (Intel since 2013, AMD since 2015)".into(),
+            Self::Cpu(error) => error.hint(),
         })
     }
 }
@@ -81,28 +81,33 @@ pub struct Fault {
 /// The signature of `trifold::log_fn`.
 pub type LogFn = unsafe extern "C" fn(level: i32, text: *const c_char, length: usize);
 
+/// The signature of the sealed object's `cpu_level`: says for which levels it has kernels, one bit each, and
+/// chooses one unless `level` is negative.
+pub type LevelFn = fn(level: i32) -> u32;
+
 /// A sealed engine: entered only after a look at the CPU and after its log is connected.
 #[derive(Debug)]
 pub struct Engine {
     name: &'static str,
-    level: &'static str,
-    features: &'static str,
+    levels: &'static str,
+    level: LevelFn,
     start: fn(),
-    started: OnceLock<Result<(), UnsupportedCpu>>,
+    started: OnceLock<Result<Choice, CpuError>>,
 }
 
 impl Engine {
-    /// Describes an engine. `start` connects its log; it runs once, before any other call.
+    /// Describes an engine. `levels` are its CPU levels as [`cpu::levels`] reads them, `level` chooses one;
+    /// `start` connects its log. Both run once, before any other call.
     pub const fn new(
         name: &'static str,
-        level: &'static str,
-        features: &'static str,
+        levels: &'static str,
+        level: LevelFn,
         start: fn(),
     ) -> Self {
         Self {
             name,
+            levels,
             level,
-            features,
             start,
             started: OnceLock::new(),
         }
@@ -113,19 +118,27 @@ impl Engine {
         self.name
     }
 
-    /// The CPU level that the kernels need.
-    pub fn cpu_level(&self) -> &'static str {
-        self.level
+    /// The CPU level of its kernels, and which others there are. Makes the engine ready.
+    ///
+    /// # Errors
+    /// [`EngineError::Cpu`].
+    pub fn cpu(&self) -> Result<&Choice, EngineError> {
+        let started = self.started.get_or_init(|| {
+            let levels = cpu::levels(self.levels);
+            let choice = cpu::choose(&levels, (self.level)(-1), cpu::asked())?;
+            (self.level)(i32::try_from(choice.number).unwrap_or(-1));
+            tracing::debug!(engine = self.name, level = choice.level, "CPU level chosen");
+            (self.start)();
+            Ok(choice)
+        });
+        started
+            .as_ref()
+            .map_err(|error| EngineError::from(error.clone()))
     }
 
     /// Makes the engine ready, or says why this CPU cannot run it. Every guarded call does this.
     pub fn ready(&self) -> Result<(), EngineError> {
-        let started = self.started.get_or_init(|| {
-            cpu::check(self.level, self.features)?;
-            (self.start)();
-            Ok(())
-        });
-        started.clone().map_err(EngineError::from)
+        self.cpu().map(drop)
     }
 
     /// Runs one guarded call. `call` gets room for a fault and returns false if it filled it in.
@@ -205,17 +218,22 @@ macro_rules! guarded {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
     use super::*;
 
     #[test]
     fn an_engine_is_not_entered_on_a_cpu_that_lacks_something() {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
+        static LEVEL: AtomicI32 = AtomicI32::new(-1);
         fn start() {
             STARTED.fetch_add(1, Ordering::SeqCst);
         }
-        let engine = Engine::new("test", "x86-64-v9", "sse2,teleport", start);
+        fn level(level: i32) -> u32 {
+            LEVEL.fetch_max(level, Ordering::SeqCst);
+            0b110
+        }
+        let engine = Engine::new("test", "none:;x86-64-v9:sse2,teleport;v10:", level, start);
         let error = engine.call(|_| panic!("called")).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -223,16 +241,19 @@ mod tests {
         );
         assert!(!error.poisons() && error.hint().is_some());
         assert_eq!(STARTED.load(Ordering::SeqCst), 0);
+        assert_eq!(LEVEL.load(Ordering::SeqCst), -1);
 
-        let engine = Engine::new("test", "x86-64", "sse2", start);
+        let engine = Engine::new("test", "low:sse2;x86-64:sse2;high:teleport", level, start);
         engine.ready().unwrap();
         engine.ready().unwrap();
+        assert_eq!(engine.cpu().unwrap().level, "x86-64");
         assert_eq!(STARTED.load(Ordering::SeqCst), 1);
+        assert_eq!(LEVEL.load(Ordering::SeqCst), 1);
     }
 
     #[test]
     fn a_fault_becomes_an_error_with_the_words_of_the_engine() {
-        let engine = Engine::new("test", "x86-64", "sse2", || {});
+        let engine = Engine::new("test", "x86-64:sse2", |_| 1, || {});
         let fault = |kind: i32| {
             engine.call(move |fault| {
                 let words = b"file.c:7: no\0".map(u8::cast_signed);

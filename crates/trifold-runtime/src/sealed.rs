@@ -3,12 +3,13 @@
 /// Defines the engine of a `-sys` crate: `ENGINE`, `SEALED_SYMBOLS`, `GGML_MODE`, `terminate_handler()`,
 /// `fingerprint()`.
 ///
-/// The arguments are the upstream project's name, and the two functions that each shim exports. `start`
+/// The arguments are the upstream project's name, and the three functions that each shim exports. `start`
 /// is the shim's function itself or, if it takes more than the log, a call of it.
 ///
 /// ```ignore
 /// trifold_runtime::sealed_engine! {
 ///     "whisper.cpp",
+///     cpu_level: trifold_whisper_cpu_level,
 ///     start: trifold_whisper_start,
 ///     terminate_handler: trifold_whisper_terminate_handler,
 /// }
@@ -21,6 +22,7 @@
 macro_rules! sealed_engine {
     (
         $title:literal,
+        cpu_level: $cpu_level:ident,
         start: $start:ident,
         terminate_handler: $terminate_handler:ident
         $(, host: $host:ident)?
@@ -28,6 +30,7 @@ macro_rules! sealed_engine {
     ) => {
         $crate::sealed_engine! {
             $title,
+            cpu_level: $cpu_level,
             start: |log| {
                 unsafe extern "C" {
                     fn $start(log: $crate::guard::LogFn);
@@ -43,6 +46,7 @@ macro_rules! sealed_engine {
     };
     (
         $title:literal,
+        cpu_level: $cpu_level:ident,
         start: |$log:ident| $start:block,
         terminate_handler: $terminate_handler:ident
         $(, host: $host:ident)?
@@ -51,8 +55,8 @@ macro_rules! sealed_engine {
         #[doc = concat!($title, ": entered only after a look at the CPU.")]
         pub static ENGINE: $crate::Engine = $crate::Engine::new(
             $title,
-            env!("TRIFOLD_CPU_LEVEL"),
-            env!("TRIFOLD_CPU_FEATURES"),
+            env!("TRIFOLD_CPU_LEVELS"),
+            cpu_level,
             start,
         );
 
@@ -81,6 +85,15 @@ macro_rules! sealed_engine {
                 })
             };
         )?
+
+        fn cpu_level(level: i32) -> u32 {
+            unsafe extern "C" {
+                fn $cpu_level(level: i32) -> u32;
+            }
+            // SAFETY: a function of the sealed object that reads a constant and writes one variable, before
+            // any other call.
+            unsafe { $cpu_level(level) }
+        }
 
         fn start() {
             let $log: $crate::guard::LogFn = on_log;

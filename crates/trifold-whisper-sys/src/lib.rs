@@ -33,6 +33,7 @@ type CancelledFn = extern "C" fn(*mut c_void) -> bool;
 
 trifold_runtime::sealed_engine! {
     "whisper.cpp",
+    cpu_level: trifold_whisper_cpu_level,
     start: |log| {
         unsafe extern "C" {
             fn trifold_whisper_start(log: LogFn, cancelled: CancelledFn);

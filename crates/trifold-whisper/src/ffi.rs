@@ -388,6 +388,11 @@ pub(crate) fn system_info() -> Result<&'static str, EngineError> {
     info.as_deref().map_err(Clone::clone)
 }
 
+/// The CPU level of the kernels in use.
+pub(crate) fn cpu_level() -> Result<&'static str, EngineError> {
+    Ok(sys::ENGINE.cpu()?.level)
+}
+
 /// # Safety
 /// `pointer` must be null or point to a text that ends with a NUL.
 unsafe fn text(pointer: *const c_char) -> String {

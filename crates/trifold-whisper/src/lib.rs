@@ -79,7 +79,7 @@ pub fn ggml_version() -> Result<String, WhisperError> {
 /// What the engine uses of this CPU, in its own words.
 ///
 /// ```
-/// assert!(trifold_whisper::system_info()?.contains("AVX2 = 1"));
+/// assert!(trifold_whisper::system_info()?.contains("SSSE3 = 1"));
 /// # Ok::<_, trifold_whisper::WhisperError>(())
 /// ```
 ///
@@ -87,4 +87,18 @@ pub fn ggml_version() -> Result<String, WhisperError> {
 /// As [`whisper_version`].
 pub fn system_info() -> Result<&'static str, WhisperError> {
     ffi::system_info().map_err(WhisperError::engine("ask for the CPU"))
+}
+
+/// The CPU level of the kernels in use, such as `x86-64-v3`: the best that this CPU can run, or what the
+/// environment variable `TRIFOLD_CPU_LEVEL` names.
+///
+/// ```
+/// assert!(trifold_whisper::cpu_level()?.starts_with("x86-64-v"));
+/// # Ok::<_, trifold_whisper::WhisperError>(())
+/// ```
+///
+/// # Errors
+/// As [`whisper_version`].
+pub fn cpu_level() -> Result<&'static str, WhisperError> {
+    ffi::cpu_level().map_err(WhisperError::engine("choose the kernels"))
 }

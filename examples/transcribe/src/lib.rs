@@ -16,6 +16,7 @@ mod guarded;
 
 trifold_runtime::sealed_engine! {
     "transcribe.cpp",
+    cpu_level: trifold_transcribe_cpu_level,
     start: trifold_transcribe_start,
     terminate_handler: trifold_transcribe_terminate_handler,
 }

@@ -193,7 +193,8 @@ def test_the_model_is_described(whisper):
     assert whisper.hparams["n_mels"] == 80
     assert whisper.path in repr(whisper) and "q5_0" in repr(whisper)
     names = dict(trifold_whisper.versions())
-    assert names["whisper.cpp"] and names["ggml"] and "AVX2" in names["system_info"]
+    assert names["whisper.cpp"] and names["ggml"] and "SSSE3" in names["system_info"]
+    assert names["cpu_level"].startswith("x86-64-v")
     assert (trifold_whisper.SAMPLE_RATE, trifold_whisper.MAX_SAMPLE) == (16000, 8.0)
     assert trifold_whisper.MAX_DURATION == 24 * 60 * 60
 

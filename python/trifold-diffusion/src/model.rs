@@ -173,6 +173,7 @@ pub(crate) fn versions(py: Python<'_>) -> PyResult<Vec<(&'static str, String)>> 
         Ok(vec![
             ("stable-diffusion.cpp", trifold_diffusion::version()?),
             ("ggml", trifold_diffusion::ggml_version()?),
+            ("cpu_level", trifold_diffusion::cpu_level()?.to_owned()),
             ("system_info", trifold_diffusion::system_info()?),
         ])
     };

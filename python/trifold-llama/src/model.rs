@@ -481,6 +481,7 @@ pub(crate) fn versions(py: Python<'_>) -> PyResult<Vec<(&'static str, String)>> 
             ("llama.cpp", trifold_llama::llama_version()?),
             ("ggml", trifold_llama::ggml_version()?),
             ("ggml_commit", trifold_llama::ggml_commit()?),
+            ("cpu_level", trifold_llama::cpu_level()?.to_owned()),
             ("system_info", trifold_llama::system_info()?),
         ])
     };

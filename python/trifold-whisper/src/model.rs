@@ -190,6 +190,7 @@ pub(crate) fn versions(py: Python<'_>) -> PyResult<Vec<(&'static str, String)>> 
             ("whisper.cpp", trifold_whisper::whisper_version()?),
             ("ggml", trifold_whisper::ggml_version()?),
             ("ggml_mode", trifold_whisper::GGML_MODE.to_owned()),
+            ("cpu_level", trifold_whisper::cpu_level()?.to_owned()),
             ("system_info", trifold_whisper::system_info()?.to_owned()),
         ])
     };

@@ -71,6 +71,34 @@ impl Steps<'_> {
         self.run(&mut command, &out)
     }
 
+    /// [`Steps::link`] that leaves sections of the same name apart, such as those of a function in several CPU
+    /// levels: what is not reached can be left out alone.
+    pub(super) fn link_apart(
+        &self,
+        name: &str,
+        objects: &[PathBuf],
+    ) -> Result<PathBuf, BuildError> {
+        let mut command = self.linker();
+        command.arg("--unique");
+        self.link_wrapped(command, name, objects, &[])
+    }
+
+    /// Links what is reached from some symbols.
+    pub(super) fn link_used(
+        &self,
+        name: &str,
+        objects: &[PathBuf],
+        wrap: &[&str],
+        roots: impl Iterator<Item = String>,
+    ) -> Result<PathBuf, BuildError> {
+        let mut command = self.linker();
+        command.args(["--unique", "--gc-sections"]);
+        for root in roots {
+            command.args(["-u", &root]);
+        }
+        self.link_wrapped(command, name, objects, wrap)
+    }
+
     /// [`Steps::link`] with all members of archives. Common symbols get their place: only then can they
     /// be hidden.
     pub(crate) fn link_whole(&self, name: &str, inputs: &[PathBuf]) -> Result<PathBuf, BuildError> {

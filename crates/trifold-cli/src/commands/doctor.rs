@@ -50,8 +50,10 @@ pub(crate) struct EngineReport {
     pub(crate) ggml: String,
     /// Where that ggml comes from: the newest of the family, or the engine's own.
     pub(crate) ggml_mode: &'static str,
-    /// The CPU level that its kernels need.
+    /// The CPU level of the kernels that it uses.
     pub(crate) cpu_level: &'static str,
+    /// The CPU levels that it has kernels for.
+    pub(crate) cpu_levels: Vec<&'static str>,
     /// Symbols that its sealed object defines; the build has checked that all are API.
     pub(crate) sealed_symbols: &'static str,
 }
@@ -64,7 +66,8 @@ pub(crate) fn engines() -> Result<[EngineReport; 3], CliError> {
             version: trifold_whisper::whisper_version()?,
             ggml: trifold_whisper::ggml_version()?,
             ggml_mode: trifold_whisper_sys::GGML_MODE,
-            cpu_level: trifold_whisper_sys::ENGINE.cpu_level(),
+            cpu_level: trifold_whisper::cpu_level()?,
+            cpu_levels: trifold_whisper_sys::ENGINE.cpu()?.inside.clone(),
             sealed_symbols: trifold_whisper_sys::SEALED_SYMBOLS,
         },
         EngineReport {
@@ -72,7 +75,8 @@ pub(crate) fn engines() -> Result<[EngineReport; 3], CliError> {
             version: trifold_llama::llama_version()?,
             ggml: trifold_llama::ggml_version()?,
             ggml_mode: trifold_llama_sys::GGML_MODE,
-            cpu_level: trifold_llama_sys::ENGINE.cpu_level(),
+            cpu_level: trifold_llama::cpu_level()?,
+            cpu_levels: trifold_llama_sys::ENGINE.cpu()?.inside.clone(),
             sealed_symbols: trifold_llama_sys::SEALED_SYMBOLS,
         },
         EngineReport {
@@ -80,7 +84,8 @@ pub(crate) fn engines() -> Result<[EngineReport; 3], CliError> {
             version: trifold_diffusion::version()?,
             ggml: trifold_diffusion::ggml_version()?,
             ggml_mode: trifold_diffusion_sys::GGML_MODE,
-            cpu_level: trifold_diffusion_sys::ENGINE.cpu_level(),
+            cpu_level: trifold_diffusion::cpu_level()?,
+            cpu_levels: trifold_diffusion_sys::ENGINE.cpu()?.inside.clone(),
             sealed_symbols: trifold_diffusion_sys::SEALED_SYMBOLS,
         },
     ])
@@ -152,6 +157,38 @@ struct Report {
 struct Cpu {
     name: Option<String>,
     features: Vec<&'static str>,
+    /// The lowest level that an engine has kernels for and this CPU cannot run.
+    next_level: Option<NextLevel>,
+}
+
+#[derive(Serialize)]
+struct NextLevel {
+    level: &'static str,
+    missing: Vec<&'static str>,
+}
+
+impl NextLevel {
+    fn find() -> Result<Option<Self>, CliError> {
+        let engines = [
+            &trifold_whisper_sys::ENGINE,
+            &trifold_llama_sys::ENGINE,
+            &trifold_diffusion_sys::ENGINE,
+        ];
+        let mut found: Option<Self> = None;
+        for engine in engines {
+            if let Some(next) = &engine.cpu()?.next
+                && found
+                    .as_ref()
+                    .is_none_or(|known| next.missing.len() < known.missing.len())
+            {
+                found = Some(Self {
+                    level: next.level,
+                    missing: next.missing.clone(),
+                });
+            }
+        }
+        Ok(found)
+    }
 }
 
 #[derive(Serialize)]
@@ -202,6 +239,7 @@ impl Report {
             cpu: Cpu {
                 name: cpu::name(),
                 features: known.into_iter().filter(|name| cpu::has(name)).collect(),
+                next_level: NextLevel::find()?,
             },
             threads: Threads {
                 budget: threads::budget().get(),
@@ -219,6 +257,26 @@ impl Report {
 
     fn problems(&self) -> Vec<String> {
         self.seal.problems()
+    }
+
+    /// The kernels inside, those in use, and what the CPU lacks for better ones.
+    fn levels(&self) -> Vec<String> {
+        let mut inside: Vec<&str> = Vec::new();
+        for level in self.engines.iter().flat_map(|engine| &engine.cpu_levels) {
+            if !inside.contains(level) {
+                inside.push(level);
+            }
+        }
+        inside.sort_unstable();
+        let mut lines = vec![format!("  kernels inside         {}", inside.join(" "))];
+        if let Some(next) = &self.cpu.next_level {
+            lines.push(format!(
+                "  missing for {:<10} {}",
+                next.level,
+                next.missing.join(" ")
+            ));
+        }
+        lines
     }
 
     fn text(&self) -> String {
@@ -268,6 +326,9 @@ impl Report {
             "  instructions           {}",
             self.cpu.features.join(" ")
         ));
+        for line in self.levels() {
+            lines.push(line);
+        }
         lines.push(format!(
             "  threads                {} (physical cores: {}, CPUs allowed: {})",
             self.threads.budget,

@@ -57,6 +57,11 @@ pub(crate) fn system_info() -> Result<String, EngineError> {
     unsafe { sys::llama_print_system_info().map(|text| owned(text).unwrap_or_default()) }
 }
 
+/// The CPU level of the kernels in use.
+pub(crate) fn cpu_level() -> Result<&'static str, EngineError> {
+    Ok(sys::ENGINE.cpu()?.level)
+}
+
 /// Copies a C string; `None` for null.
 ///
 /// # Safety
