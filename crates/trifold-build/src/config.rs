@@ -107,6 +107,8 @@ pub struct Ggml {
     pub base_includes: Vec<String>,
     /// The CPU backend.
     pub kernels: Vec<String>,
+    /// Flags for `kernels`.
+    pub kernels_flags: Vec<String>,
     /// Definitions for `kernels`.
     pub kernels_defines: Vec<String>,
     /// Include folders for `kernels`.

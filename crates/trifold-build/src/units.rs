@@ -344,7 +344,7 @@ impl Planner<'_> {
         let parts = &self.config.ggml;
         let defines = [&parts.kernels_defines[..], &level.defines].concat();
         let mut flags = self.ggml_flags(ggml, &defines, &parts.kernels_includes);
-        for flag in &level.flags {
+        for flag in parts.kernels_flags.iter().chain(&level.flags) {
             flags.plain(flag);
         }
         flags

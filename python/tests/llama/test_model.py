@@ -439,7 +439,7 @@ def test_the_model_is_described(llm):
     assert llm.metadata["tokenizer.chat_template"] == llm.chat_template
     assert repr(llm) == f"<Llama {llm.path!r}: {llm.description}, n_ctx=1024>"
     names = dict(trifold_llama.versions())
-    assert set(names) == {"llama.cpp", "ggml", "ggml_commit", "system_info"}
+    assert set(names) == {"llama.cpp", "ggml", "ggml_commit", "cpu_level", "system_info"}
     assert names["cpu_level"].startswith("x86-64-v") and "SSSE3" in names["system_info"]
 
 

@@ -14,6 +14,12 @@ use std::{
 /// Longer than anything in these tests takes: past it, the program hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Says what a test leaves out.
+#[expect(clippy::print_stderr, reason = "for who runs the tests")]
+pub(crate) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
 /// What the program did.
 pub(crate) struct Outcome {
     /// The exit code; none after a signal.
@@ -97,6 +103,19 @@ impl Run {
 
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Runs the program by another one, such as an emulator.
+    pub(crate) fn on(mut self, runner: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(runner);
+        command
+            .args(arguments)
+            .arg(self.command.get_program())
+            .args(self.command.get_args());
+        let set = self.command.get_envs();
+        command.envs(set.filter_map(|(name, value)| Some((name, value?))));
+        self.command = command;
         self
     }
 
