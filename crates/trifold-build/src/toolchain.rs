@@ -64,6 +64,11 @@ impl Toolchain {
         })
     }
 
+    /// The compiler cache that compilers are started through, if there is one.
+    pub fn launcher(&self) -> Option<&Path> {
+        self.launcher.as_deref()
+    }
+
     /// Starts a command line that compiles C or C++, with the target's own flags.
     pub fn compile(&self, cpp: bool) -> Command {
         let tool = if cpp { &self.cpp } else { &self.c };

@@ -18,7 +18,6 @@
 
 mod analysis;
 mod bindings;
-mod child;
 mod crash;
 mod error;
 mod experiment;
@@ -32,13 +31,9 @@ mod verdicts;
 mod wheel;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -57,12 +52,10 @@ pub use self::{
     },
     symbols::Frame,
 };
+use crate::parallel::in_parallel;
 
 /// Of the JSON form.
 const SCHEMA_VERSION: u32 = 1;
-
-/// Processes at a time. Packages take memory.
-const MOST_AT_ONCE: usize = 4;
 
 /// How to load.
 #[derive(Clone, Debug)]
@@ -365,41 +358,4 @@ fn run(plan: Plan, told: Told, seen: Seen) -> Run {
         stdout: told.stdout,
         stderr: told.stderr,
     }
-}
-
-/// The results, in the order of the plans; or the first error.
-fn in_parallel<T: Send>(
-    plans: &[Plan],
-    one: impl Fn(&Plan) -> Result<T, ColoadError> + Sync,
-) -> Result<Vec<T>, ColoadError> {
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(BTreeMap::new());
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism()
-            .map_or(1, usize::from)
-            .min(MOST_AT_ONCE)
-        {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(plan) = plans.get(number) else {
-                        return;
-                    };
-                    let result = one(plan);
-                    if result.is_err() {
-                        next.store(plans.len(), Ordering::Relaxed);
-                    }
-                    results
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert(number, result);
-                }
-            });
-        }
-    });
-    results
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
-        .into_values()
-        .collect()
 }

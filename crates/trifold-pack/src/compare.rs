@@ -6,10 +6,15 @@
 
 mod environment;
 mod measure;
+mod plot;
 mod render;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -20,11 +25,14 @@ use trifold_build::{Mode, glibc::Floor};
 
 use crate::{
     PackError,
+    coload::ColoadError,
     layout::{self, Layout, Workspace},
+    parallel::in_parallel,
 };
-use environment::Environment;
+use environment::{Environment, Interpreter};
 
-pub use render::{human, markdown, schema, svg, to_json};
+pub use plot::svg;
+pub use render::{human, markdown, schema, to_json};
 
 /// Of the JSON form.
 const SCHEMA_VERSION: u32 = 1;
@@ -49,6 +57,9 @@ pub struct Options {
     pub cold: bool,
     /// Which tests each layout must pass.
     pub suite: Suite,
+    /// Set it to end all processes that measure; [`compare`] then returns [`ColoadError::Interrupted`].
+    /// What compiles ends with its step, or by the terminal's own signal.
+    pub interrupted: Arc<AtomicBool>,
 }
 
 /// The tests of the engines' Python packages.
@@ -74,6 +85,8 @@ pub struct Report {
     pub machine: String,
     /// The engines.
     pub engines: Vec<String>,
+    /// How long all of it took.
+    pub seconds: f64,
     /// How long the bare interpreter takes to start and end, in milliseconds; a median.
     pub bare_start_ms: f64,
     /// One for each layout.
@@ -96,7 +109,7 @@ pub struct Row {
     /// Seconds to compile the engines' C++ with an empty cache and to build the wheels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cold_seconds: Option<f64>,
-    /// Seconds to build the wheels again.
+    /// Seconds to link and pack again what is compiled.
     pub warm_seconds: f64,
     /// The wheels.
     pub wheels: Vec<Wheel>,
@@ -138,6 +151,15 @@ pub enum Outcome<T> {
     Fails(String),
 }
 
+impl<T> Outcome<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Outcome<U> {
+        match self {
+            Self::Works(value) => Outcome::Works(change(value)),
+            Self::Fails(words) => Outcome::Fails(words),
+        }
+    }
+}
+
 /// Whether engines can be in one process.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Coload {
@@ -166,115 +188,286 @@ pub struct Tests {
     pub failures: Vec<String>,
 }
 
+impl Tests {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.failures.extend(other.failures);
+    }
+}
+
 /// Builds and measures. `progress` gets what is being done, in a few words.
 ///
 /// # Errors
-/// What keeps a layout from being built or installed. What a built layout cannot do is in the report.
+/// What keeps a layout from being built or installed; [`ColoadError::Interrupted`]. What a built layout
+/// cannot do is in the report.
 pub fn compare(
     workspace: &Workspace,
     options: &Options,
-    progress: &mut dyn FnMut(&str),
+    progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Report, PackError> {
     fs_err::create_dir_all(&options.out)
         .map_err(PackError::io("Could not create", &options.out))?;
-    progress("demo models");
-    let mut comparing = Comparing {
+    let comparing = Comparing {
         workspace,
         options,
-        models: demo_models(workspace, &options.out.join("models"))?,
         progress,
     };
-    let cold = comparing.cold()?;
-    let mut rows = Vec::new();
-    let mut bare = Vec::new();
-    for &layout in &options.layouts {
-        let (row, start) = comparing.row(layout, &cold)?;
-        rows.push(row);
-        bare.push(start);
-    }
-    Ok(Report {
-        schema: SCHEMA_VERSION,
-        tool: format!("trifold-pack {}", env!("CARGO_PKG_VERSION")),
-        python: environment::version(&options.python)?,
-        machine: measure::machine(),
-        engines: options.engines.clone(),
-        bare_start_ms: measure::median(&mut bare),
-        rows,
+    comparing.run().map_err(|error| {
+        // A compiler that the user ended, for one.
+        if options.interrupted.load(Ordering::Relaxed) {
+            ColoadError::Interrupted.into()
+        } else {
+            error
+        }
     })
 }
 
 struct Comparing<'a> {
     workspace: &'a Workspace,
     options: &'a Options,
-    progress: &'a mut dyn FnMut(&str),
+    progress: &'a (dyn Fn(&str) + Sync),
+}
+
+/// What the layouts have in common.
+struct Common {
     /// The wheel with the demo models.
     models: PathBuf,
+    /// The wheels that trifold ships; of them the other layouts take all but the native files.
+    shipped: PathBuf,
+    /// The same, with engines that have a ggml of their own each, if a layout takes them.
+    shipped_pinned: Option<PathBuf>,
+    cold: Cold,
 }
 
-/// Builds the wheel with the demo models into a folder.
-fn demo_models(workspace: &Workspace, folder: &Path) -> Result<PathBuf, PackError> {
-    workspace.wheels(folder, ["trifold-demo-models".to_owned()])?;
-    layout::wheels_in(folder)?
-        .pop()
-        .ok_or_else(|| PackError::Empty {
-            path: folder.to_owned(),
-        })
-}
-
-/// Seconds that compiling from nothing adds, by whether the objects are open ones.
+/// Seconds to compile the engines from nothing, by whether the objects are open ones.
 #[derive(Default)]
 struct Cold {
     open: Option<f64>,
     hidden: Option<f64>,
 }
 
+/// A layout that is built and installed.
+struct Subject {
+    layout: Layout,
+    warm_seconds: f64,
+    wheels: Vec<PathBuf>,
+    environment: Environment,
+}
+
 impl Comparing<'_> {
-    fn row(&mut self, layout: Layout, cold: &Cold) -> Result<(Row, f64), PackError> {
-        (self.progress)(&format!("{layout}: building"));
-        let options = self.layout_options(layout, Mode::Aligned, "layouts");
-        // The first time it compiles what is not in the cache.
-        layout::wheels(self.workspace, &options)?;
+    /// First what compiles, then what is timed or measured alone, and at last the tests, several at once.
+    fn run(&self) -> Result<Report, PackError> {
+        let started = Instant::now();
+        let python = Interpreter::new(&self.options.python, &self.options.interrupted);
+        let version = python.version()?;
+        let common = self.common()?;
+        let mut subjects = Vec::new();
+        for &layout in &self.options.layouts {
+            subjects.push(self.subject(&python, &common, layout)?);
+        }
+        let (mut rows, mut bare) = (Vec::new(), Vec::new());
+        for subject in &subjects {
+            let (row, start) = self.row(&python, &common, subject)?;
+            rows.push(row);
+            bare.push(start);
+        }
+        for (row, tests) in rows.iter_mut().zip(self.tests(&subjects)?) {
+            row.tests = tests;
+        }
+        Ok(Report {
+            schema: SCHEMA_VERSION,
+            tool: format!("trifold-pack {}", env!("CARGO_PKG_VERSION")),
+            python: version,
+            machine: measure::machine(),
+            engines: self.options.engines.clone(),
+            seconds: started.elapsed().as_secs_f64(),
+            bare_start_ms: measure::median(&mut bare),
+            rows,
+        })
+    }
+
+    fn common(&self) -> Result<Common, PackError> {
+        self.begin("demo models")?;
+        let models = self.options.out.join("models");
+        // Not packed hard, for it is no part of a layout.
+        let arguments = ["--effort", "little", "trifold-demo-models"];
+        self.workspace
+            .wheels(&models, arguments.map(str::to_owned))?;
+        let models = layout::wheels_in(&models)?
+            .pop()
+            .ok_or(PackError::Empty { path: models })?;
+        let cold = self.cold()?;
+        let ship = |mode: Mode| {
+            self.begin(&format!("what layouts have in common, {}", mode.name()))?;
+            let folder = self.options.out.join(format!("shipped-{}", mode.name()));
+            let options = self.layout_options(Layout::Split, mode, "shipped");
+            layout::ship(self.workspace, &options, &folder)?;
+            Ok::<_, PackError>(folder)
+        };
+        Ok(Common {
+            models,
+            cold,
+            shipped: ship(Mode::Aligned)?,
+            shipped_pinned: self
+                .options
+                .layouts
+                .iter()
+                .any(|&layout| layout != Layout::Monolith)
+                .then(|| ship(Mode::Pinned))
+                .transpose()?,
+        })
+    }
+
+    /// What an empty cache costs: the layouts that share objects share this.
+    fn cold(&self) -> Result<Cold, PackError> {
+        let mut cold = Cold::default();
+        if !self.options.cold {
+            return Ok(cold);
+        }
+        for &layout in &self.options.layouts {
+            let place = match layout {
+                Layout::Monolith => &mut cold.open,
+                _ => &mut cold.hidden,
+            };
+            if place.is_none() {
+                self.begin(&format!("{layout}: compiling the engines from nothing"))?;
+                let options = self.layout_options(layout, Mode::Aligned, "cold");
+                *place = Some(measure::cold(&options)?);
+            }
+        }
+        Ok(cold)
+    }
+
+    fn subject(
+        &self,
+        python: &Interpreter,
+        common: &Common,
+        layout: Layout,
+    ) -> Result<Subject, PackError> {
+        self.begin(&format!("{layout}: building"))?;
+        let mut options = self.layout_options(layout, Mode::Aligned, "layouts");
+        if layout != Layout::Split {
+            options.shipped = Some(common.shipped.clone());
+            // The first time it compiles what no other layout has.
+            layout::wheels(self.workspace, &options)?;
+        }
         let started = Instant::now();
         let wheels = layout::wheels(self.workspace, &options)?.wheels;
         let warm_seconds = started.elapsed().as_secs_f64();
-        let added = match layout {
-            Layout::Monolith => cold.open,
-            _ => cold.hidden,
-        };
+        self.begin(&format!("{layout}: installing"))?;
+        let requirements = self.workspace.root().join("python/requirements/test.txt");
+        let environment = python.environment(
+            &self.environment_folder(layout.name()),
+            Some(&requirements),
+            wheels.iter().chain([&common.models]),
+        )?;
+        Ok(Subject {
+            layout,
+            warm_seconds,
+            wheels,
+            environment,
+        })
+    }
 
-        let environment = self.environment(layout.name(), &wheels)?;
-        (self.progress)(&format!("{layout}: versions of ggml in one process"));
-        let ggml = environment.versions(&self.options.engines);
-        let own_ggml = match layout {
+    /// All but the tests, and the time of the bare interpreter.
+    fn row(
+        &self,
+        python: &Interpreter,
+        common: &Common,
+        subject: &Subject,
+    ) -> Result<(Row, f64), PackError> {
+        let engines = &self.options.engines;
+        let Subject {
+            layout,
+            warm_seconds,
+            ref wheels,
+            ref environment,
+        } = *subject;
+        self.begin(&format!("{layout}: start and memory"))?;
+        let (start_ms, bare) = measure::start(environment, engines)?;
+        let resident_bytes = environment.resident(engines)?;
+        self.begin(&format!("{layout}: versions of ggml in one process"))?;
+        let ggml = environment.versions(engines)?;
+        let own_ggml = match environment.answers(engines)? {
             // It has a ggml of its own for each engine that the field gives one.
-            Layout::Monolith => ggml.clone(),
-            _ => match environment.answers(&self.options.engines) {
-                Outcome::Works(answers) => self.own_ggml(layout, &answers)?,
-                Outcome::Fails(words) => Outcome::Fails(words),
-            },
+            Outcome::Works(answers) if layout == Layout::Monolith => {
+                environment.versions_if(engines, &answers)?
+            }
+            Outcome::Works(answers) => self.own_ggml(python, common, layout, &answers)?,
+            Outcome::Fails(words) => Outcome::Fails(words),
         };
-        (self.progress)(&format!("{layout}: loading together"));
-        let coload = measure::coload(&environment, &self.options.engines)?;
-        (self.progress)(&format!("{layout}: start and memory"));
-        let (start_ms, bare) = measure::start(&environment, &self.options.engines)?;
-        let resident_bytes = environment.resident(&self.options.engines);
-        (self.progress)(&format!("{layout}: tests"));
-        let tests = self.tests(&environment)?;
+        self.begin(&format!("{layout}: loading together"))?;
+        let coload = measure::coload(environment, engines)?;
+        let cold_seconds = match layout {
+            Layout::Monolith => common.cold.open,
+            _ => common.cold.hidden,
+        };
         let row = Row {
             layout: layout.name().to_owned(),
-            cold_seconds: added.map(|seconds| seconds + warm_seconds),
+            cold_seconds: cold_seconds.map(|seconds| seconds + warm_seconds),
             warm_seconds,
-            private_exports: measure::private_exports(&wheels)?,
-            wheels: measure::wheels(&wheels)?,
+            private_exports: measure::private_exports(wheels)?,
+            wheels: measure::wheels(wheels)?,
             installed_bytes: environment.installed_bytes()?,
             ggml,
             own_ggml,
             coload,
             start_ms,
             resident_bytes,
-            tests,
+            tests: Tests::default(),
         };
         Ok((row, bare))
+    }
+
+    /// Engines that were compiled against a ggml each, in this layout; `answers` are those of aligned ones.
+    fn own_ggml(
+        &self,
+        python: &Interpreter,
+        common: &Common,
+        layout: Layout,
+        answers: &Map<String, Value>,
+    ) -> Result<Outcome<Vec<String>>, PackError> {
+        self.begin(&format!("{layout}: each engine with its own ggml"))?;
+        let mut options = self.layout_options(layout, Mode::Pinned, "pinned");
+        options.shipped.clone_from(&common.shipped_pinned);
+        let wheels = match layout::wheels(self.workspace, &options) {
+            Ok(built) => built.wheels,
+            Err(error @ PackError::Build(_)) => return Ok(Outcome::Fails(measure::words(&error))),
+            Err(error) => return Err(error),
+        };
+        let environment = python.environment(
+            &self.environment_folder(&format!("{layout}-pinned")),
+            None,
+            wheels.iter().chain([&common.models]),
+        )?;
+        // Not only imported: another ggml than the one that they were compiled against may answer, too.
+        environment.versions_if(&self.options.engines, answers)
+    }
+
+    /// Those of all layouts at once: each suite keeps about one core busy.
+    fn tests(&self, subjects: &[Subject]) -> Result<Vec<Tests>, PackError> {
+        let plans: Vec<(usize, &String)> = self
+            .options
+            .engines
+            .iter()
+            .flat_map(|engine| (0..subjects.len()).map(move |subject| (subject, engine)))
+            .collect();
+        let found = in_parallel(&plans, |&(subject, engine)| {
+            let Subject {
+                layout,
+                environment,
+                ..
+            } = &subjects[subject];
+            self.begin(&format!("{layout}: tests of {engine}"))?;
+            environment.pytest(self.workspace.root(), engine, self.options.suite)
+        })?;
+        let mut all = vec![Tests::default(); subjects.len()];
+        for ((subject, _), found) in plans.into_iter().zip(found) {
+            all[subject].add(found);
+        }
+        Ok(all)
     }
 
     fn layout_options(&self, layout: Layout, mode: Mode, folder: &str) -> layout::Options {
@@ -286,68 +479,21 @@ impl Comparing<'_> {
             python: true,
             quick: self.options.quick,
             unchecked: mode == Mode::Pinned,
+            shipped: None,
             out: self.options.out.join(folder),
         }
     }
 
-    fn environment(&self, name: &str, wheels: &[PathBuf]) -> Result<Environment, PackError> {
-        let requirements = self.workspace.root().join("python/requirements/test.txt");
-        let folder = self.options.out.join("environments").join(name);
-        let all: Vec<&Path> = wheels
-            .iter()
-            .chain([&self.models])
-            .map(PathBuf::as_path)
-            .collect();
-        Environment::new(&self.options.python, &folder, &requirements, &all)
+    fn environment_folder(&self, name: &str) -> PathBuf {
+        self.options.out.join("environments").join(name)
     }
 
-    /// Engines that were compiled against a ggml each, in this layout; `answers` are those of aligned ones.
-    fn own_ggml(
-        &mut self,
-        layout: Layout,
-        answers: &Map<String, Value>,
-    ) -> Result<Outcome<Vec<String>>, PackError> {
-        (self.progress)(&format!("{layout}: each engine with its own ggml"));
-        let options = self.layout_options(layout, Mode::Pinned, "pinned");
-        let wheels = match layout::wheels(self.workspace, &options) {
-            Ok(built) => built.wheels,
-            Err(error @ PackError::Build(_)) => return Ok(Outcome::Fails(measure::words(&error))),
-            Err(error) => return Err(error),
-        };
-        let environment = self.environment(&format!("{layout}-pinned"), &wheels)?;
-        // Not only imported: another ggml than the one that they were compiled against may answer, too.
-        Ok(environment.versions_if(&self.options.engines, answers))
-    }
-
-    fn tests(&self, environment: &Environment) -> Result<Tests, PackError> {
-        let mut all = Tests::default();
-        for engine in &self.options.engines {
-            let found = environment.pytest(self.workspace.root(), engine, self.options.suite)?;
-            all.passed += found.passed;
-            all.failed += found.failed;
-            all.skipped += found.skipped;
-            all.failures.extend(found.failures);
+    /// Tells what comes next, unless the user wants an end.
+    fn begin(&self, text: &str) -> Result<(), PackError> {
+        if self.options.interrupted.load(Ordering::Relaxed) {
+            return Err(ColoadError::Interrupted.into());
         }
-        Ok(all)
-    }
-
-    /// What an empty cache costs: the layouts that share objects share this.
-    fn cold(&mut self) -> Result<Cold, PackError> {
-        let mut cold = Cold::default();
-        if !self.options.cold {
-            return Ok(cold);
-        }
-        for layout in self.options.layouts.clone() {
-            let place = match layout {
-                Layout::Monolith => &mut cold.open,
-                _ => &mut cold.hidden,
-            };
-            if place.is_none() {
-                (self.progress)(&format!("{layout}: building with an empty cache"));
-                let options = self.layout_options(layout, Mode::Aligned, "cold");
-                *place = Some(measure::cold(self.workspace, &options)?);
-            }
-        }
-        Ok(cold)
+        (self.progress)(text);
+        Ok(())
     }
 }

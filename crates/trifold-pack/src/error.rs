@@ -112,6 +112,22 @@ pub enum PackError {
         /// Where it was looked for.
         folder: PathBuf,
     },
+    /// An environment for what is measured cannot be made.
+    #[error("Could not {what}: {} says: {answer}", program.display())]
+    Python {
+        /// What was being done.
+        what: &'static str,
+        /// The interpreter.
+        program: PathBuf,
+        /// Its last words.
+        answer: String,
+    },
+    /// Compiling from nothing cannot be measured.
+    #[error("Expected to compile without a compiler cache (found: {})", launcher.display())]
+    Launcher {
+        /// The compiler cache.
+        launcher: PathBuf,
+    },
     /// Engines cannot be compared.
     #[error(transparent)]
     Align(#[from] crate::align::AlignError),
@@ -142,6 +158,7 @@ impl PackError {
                 | Self::UnknownLayout { .. }
                 | Self::PythonOnly { .. }
                 | Self::NoWorkspace { .. }
+                | Self::Launcher { .. }
                 | Self::Align(_)
                 | Self::Coload(_)
         )
@@ -195,6 +212,10 @@ impl PackError {
             Self::NoWorkspace { .. } => {
                 "Run it in a clone of trifold, or name one with --workspace".into()
             }
+            Self::Python { .. } => {
+                "Name a CPython from 3.9 on that has venv and pip, with --python".into()
+            }
+            Self::Launcher { .. } => "Set TRIFOLD_COMPILER_LAUNCHER=none".into(),
             Self::Empty { .. } => "Give the folder that the package is installed in".into(),
         })
     }

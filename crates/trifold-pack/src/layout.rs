@@ -34,7 +34,7 @@ use link::{Linker, Symbols};
 
 pub use crate::workspace::Workspace;
 pub use wheels::wheels;
-pub(crate) use wheels::wheels_in;
+pub(crate) use wheels::{ship, wheels_in};
 
 /// A way of linking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,6 +109,9 @@ pub struct Options {
     pub unchecked: bool,
     /// Compile Rust fast instead of small.
     pub quick: bool,
+    /// A folder with the wheels that trifold ships for these options, to take what all layouts have in common
+    /// from; they are built if it is not given.
+    pub shipped: Option<PathBuf>,
     /// Where the result goes: a folder named after the layout is made anew in it.
     pub out: PathBuf,
 }
@@ -166,6 +169,15 @@ pub const LIBRARIES: &str = "trifold.libs";
 /// Engines that the field links with a ggml of their own in the same package.
 const OWN_GGML: [&str; 1] = ["diffusion"];
 
+/// Which ggml an engine of the monolith is compiled against.
+fn open_mode(engine: &str) -> Mode {
+    if OWN_GGML.contains(&engine) {
+        Mode::Pinned
+    } else {
+        Mode::Aligned
+    }
+}
+
 /// Links a layout.
 ///
 /// # Errors
@@ -199,6 +211,28 @@ pub fn build(workspace: &Workspace, options: &Options) -> Result<Built, PackErro
     let mut built = building.run()?;
     built.seconds = started.elapsed().as_secs_f64();
     Ok(built)
+}
+
+/// Compiles the C++ of a layout's engines into a cache. `scratch` is a folder for what is linked on the way.
+pub(crate) fn compile(options: &Options, cache: &Cache, scratch: &Path) -> Result<(), PackError> {
+    for engine in &options.engines {
+        let open = options.layout == Layout::Monolith;
+        let mode = if open {
+            open_mode(engine)
+        } else {
+            options.mode
+        };
+        let builder = Builder {
+            cache: cache.clone(),
+            ..Builder::new(mode)?
+        };
+        if open {
+            builder.open(engine, scratch)?;
+        } else {
+            builder.build(engine)?;
+        }
+    }
+    Ok(())
 }
 
 struct Building<'a> {
@@ -236,11 +270,7 @@ impl Building<'_> {
 
     /// Everything in the extension, and visible.
     fn open(&self, engine: &str) -> Result<PathBuf, PackError> {
-        let mode = if OWN_GGML.contains(&engine) {
-            Mode::Pinned
-        } else {
-            Mode::Aligned
-        };
+        let mode = open_mode(engine);
         let part = Builder::new(mode)?.open(engine, self.scratch)?;
         let glue = self.glue(engine, mode, &part.renamed)?;
         self.link_extension(engine, &[&glue, &part.object], &[], &Symbols::All)

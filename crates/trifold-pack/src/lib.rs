@@ -19,6 +19,7 @@
 pub mod align;
 mod audit;
 mod checks;
+mod child;
 pub mod coload;
 pub mod compare;
 mod config;
@@ -34,6 +35,7 @@ pub mod layout;
 pub mod limits;
 mod manylinux;
 mod owners;
+mod parallel;
 pub mod report;
 mod rules;
 mod text;

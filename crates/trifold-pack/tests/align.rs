@@ -2,16 +2,9 @@
 //!
 //! Slow the first time: the engine is built with its own ggml and with the newest one.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::process::{Command, Output};
 
 use serde_json::Value;
-use trifold_pack::align;
-
-/// Set to write the schema instead of comparing it.
-const UPDATE: &str = "TRIFOLD_UPDATE_DOCS";
 
 #[test]
 fn whisper_may_use_the_newest_ggml() {
@@ -59,22 +52,6 @@ fn whisper_may_use_the_newest_ggml() {
     assert!(
         page.contains("Only whisper may use a backend for ggml 0.26.0"),
         "{page}"
-    );
-}
-
-#[test]
-fn the_schema_of_the_report() {
-    let path = root().join("docs/align.schema.json");
-    let printed = run(&["--schema"]);
-    assert_eq!(String::from_utf8(printed.stdout).unwrap(), align::schema());
-    if std::env::var_os(UPDATE).is_some() {
-        fs_err::write(&path, align::schema()).unwrap();
-    }
-    assert_eq!(
-        fs_err::read_to_string(&path).unwrap(),
-        align::schema(),
-        "{} is not what the code says: run the tests with {UPDATE}=1",
-        path.display()
     );
 }
 
@@ -131,8 +108,4 @@ fn run(arguments: &[&str]) -> Output {
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

@@ -109,8 +109,8 @@ class Diffusion(Handle):
 
         Examples:
             >>> sd = Diffusion("demo:picture")
-            >>> house = sd.generate("a house on a green hill", seed=3)
-            >>> sd.generate("a house at night", init_image=house, strength=0.6, seed=3)
+            >>> house = sd.generate("a house on a green hill", steps=8, seed=3)
+            >>> sd.generate("a house at night", init_image=house, strength=0.6, steps=8, seed=3)
             <Picture 128x128, seed 3: 'a house at night'>
         """
         return self._draw(prompt, 1, options)[0]

@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use super::{
     ColoadError,
     bindings::{self, Line},
-    child::{self, Asked, Ended, Finished, Limits},
     crash,
     report::{Flags, Outcome, Step},
     symbols,
 };
+use crate::child::{self, Asked, Ended, Finished, Limits, signal_name};
 
 const DRIVER: &str = include_str!("driver.py");
 
@@ -348,24 +348,6 @@ impl Files<'_> {
         calls.truncate(MOST_PYTHON_CALLS);
         calls.into_iter().map(str::to_owned).collect()
     }
-}
-
-fn signal_name(number: i32) -> String {
-    let name = match number {
-        4 => "SIGILL",
-        5 => "SIGTRAP",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        31 => "SIGSYS",
-        other => return format!("signal {other}"),
-    };
-    name.into()
 }
 
 /// What the driver needs to load a package.

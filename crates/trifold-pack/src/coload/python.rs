@@ -11,9 +11,9 @@ use serde::Deserialize;
 
 use super::{
     ColoadError,
-    child::{self, Ended, Limits},
     target::{Kind, Target},
 };
+use crate::child::{self, Ended, Limits};
 
 const PROBE: &str = include_str!("probe.py");
 const PROBE_TIME: Duration = Duration::from_secs(60);

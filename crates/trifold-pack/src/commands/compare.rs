@@ -1,4 +1,8 @@
-use std::{io::Write as _, path::PathBuf};
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+};
 
 use trifold_build::glibc::Floor;
 use trifold_pack::{
@@ -64,7 +68,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
 
-    /// Write a plot of the sizes to this file.
+    /// Write a plot of the figures to this file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 
@@ -82,7 +86,7 @@ Examples:
 Every wheel is built, installed into a fresh environment and tested there; docs/layouts.md says how each
 figure is measured.
 
-Exit code: 0, or 1 if a layout fails its tests, 2 for wrong usage.";
+Exit code: 0, or 1 if a layout fails its tests, 2 for wrong usage or after Ctrl-C.";
 
 pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     if args.schema {
@@ -103,11 +107,15 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
         quick: args.quick,
         cold: args.cold,
         suite: if args.tour { Suite::Tour } else { Suite::All },
+        interrupted: Arc::default(),
     };
-    let mut progress = |text: &str| {
+    let interrupted = Arc::clone(&options.interrupted);
+    // Fails only if it is set twice; without it, what was started in another process group would go on.
+    let _ = ctrlc::set_handler(move || interrupted.store(true, Ordering::Relaxed));
+    let progress = |text: &str| {
         let _ = writeln!(anstream::stderr(), "{text}");
     };
-    let report = compare(&workspace, &options, &mut progress)?;
+    let report = compare(&workspace, &options, &progress)?;
     for (path, text) in [
         (&args.markdown, markdown(&report)),
         (&args.svg, svg(&report)),

@@ -138,6 +138,7 @@ impl Common {
             python: true,
             unchecked: false,
             quick: self.quick,
+            shipped: None,
             out: absolute(&self.output)?,
         })
     }

@@ -1,16 +1,22 @@
-//! Environments with the wheels of a layout.
+//! Environments with the wheels of a layout, and what is asked of them. Every process has a time limit, and
+//! ends when the user wants an end.
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use trifold_build::compile::run;
 
-use super::{Outcome, Suite, Tests, measure::last_words};
-use crate::PackError;
+use super::{Outcome, Suite, Tests};
+use crate::{
+    PackError,
+    child::{self, Ended, Finished, Limits},
+    coload::ColoadError,
+};
 
 /// Defines `ask(question, engines)`.
 pub(super) const PROBE: &str = include_str!("probe.py");
@@ -18,49 +24,134 @@ pub(super) const PROBE: &str = include_str!("probe.py");
 /// Asks what the arguments say; one line of JSON.
 const ASK: &str = "\nimport json, sys\nprint(json.dumps(ask(sys.argv[1], sys.argv[2:])))\n";
 
-/// A fresh environment.
-pub(super) struct Environment {
-    folder: PathBuf,
+/// For an answer, which takes seconds.
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(120);
+
+/// Downloads may be large.
+const INSTALL_TIME: Duration = Duration::from_secs(1800);
+
+/// For the tests of an engine, which take minutes.
+const TEST_TIME: Duration = Duration::from_secs(3600);
+
+/// What environments are made with.
+pub(super) struct Interpreter<'a> {
+    program: &'a Path,
+    interrupted: &'a Arc<AtomicBool>,
 }
 
-/// What an interpreter calls its version.
-pub(super) fn version(python: &Path) -> Result<String, PackError> {
-    let mut command = Command::new(python);
-    command.args(["-c", "import platform; print(platform.python_version())"]);
-    Ok(stdout(&output(&mut command)?))
+impl<'a> Interpreter<'a> {
+    pub(super) fn new(program: &'a Path, interrupted: &'a Arc<AtomicBool>) -> Self {
+        Self {
+            program,
+            interrupted,
+        }
+    }
+
+    /// What it calls its version.
+    pub(super) fn version(&self) -> Result<String, PackError> {
+        let mut command = Command::new(self.program);
+        command.args(["-c", "import platform; print(platform.python_version())"]);
+        let found = succeed(
+            "find Python's version",
+            &mut command,
+            ANSWER_TIME,
+            self.interrupted,
+        )?;
+        Ok(found.stdout.trim().to_owned())
+    }
+
+    /// A fresh environment with these packages.
+    pub(super) fn environment<'w>(
+        &self,
+        folder: &Path,
+        requirements: Option<&Path>,
+        wheels: impl Iterator<Item = &'w PathBuf>,
+    ) -> Result<Environment, PackError> {
+        let mut make = Command::new(self.program);
+        make.args(["-m", "venv", "--clear"]).arg(folder);
+        succeed(
+            "make a Python environment",
+            &mut make,
+            INSTALL_TIME,
+            self.interrupted,
+        )?;
+        let environment = Environment {
+            folder: folder.to_owned(),
+            interrupted: Arc::clone(self.interrupted),
+        };
+        let mut install = environment.python();
+        install.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-input",
+            "--no-compile",
+        ]);
+        install.arg("--disable-pip-version-check");
+        if let Some(requirements) = requirements {
+            install.arg("-r").arg(requirements);
+        }
+        install.args(wheels);
+        succeed(
+            "install the wheels",
+            &mut install,
+            INSTALL_TIME,
+            self.interrupted,
+        )?;
+        Ok(environment)
+    }
+}
+
+/// A process that has nothing to do with a layout: it must end well.
+fn succeed(
+    what: &'static str,
+    command: &mut Command,
+    time: Duration,
+    interrupted: &AtomicBool,
+) -> Result<Finished, PackError> {
+    let found = run(command, time, interrupted)?;
+    match found.ended.problem() {
+        None => Ok(found),
+        Some(problem) => Err(PackError::Python {
+            what,
+            program: PathBuf::from(command.get_program()),
+            answer: last_line(&found).unwrap_or(problem),
+        }),
+    }
+}
+
+fn run(
+    command: &mut Command,
+    time: Duration,
+    interrupted: &AtomicBool,
+) -> Result<Finished, PackError> {
+    let limits = Limits {
+        time,
+        interrupted,
+        log: None,
+    };
+    let found = child::run(command, &limits, |_| {})
+        .map_err(PackError::io("Could not run", command.get_program()))?;
+    if found.ended == Ended::Interrupted {
+        return Err(ColoadError::Interrupted.into());
+    }
+    Ok(found)
+}
+
+/// A Python environment.
+pub(super) struct Environment {
+    folder: PathBuf,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Environment {
-    pub(super) fn new(
-        python: &Path,
-        folder: &Path,
-        requirements: &Path,
-        wheels: &[&Path],
-    ) -> Result<Self, PackError> {
-        let mut make = Command::new(python);
-        make.args(["-m", "venv", "--clear"]).arg(folder);
-        run("Could not make a Python environment", &mut make)?;
-        let environment = Self {
-            folder: folder.to_owned(),
-        };
-        let mut install = environment.python();
-        install
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .args(["--no-compile", "-r"])
-            .arg(requirements)
-            .args(wheels);
-        run("Could not install the wheels", &mut install)?;
-        Ok(environment)
-    }
-
     pub(super) fn executable(&self) -> PathBuf {
         self.folder.join("bin/python")
+    }
+
+    pub(super) fn interrupted(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.interrupted)
     }
 
     /// Isolated from variables and folders of the user.
@@ -70,21 +161,25 @@ impl Environment {
         command
     }
 
+    /// Runs it to its end, or to the time limit of an answer.
+    pub(super) fn run(&self, command: &mut Command) -> Result<Finished, PackError> {
+        run(command, ANSWER_TIME, &self.interrupted)
+    }
+
     /// The ggml of each engine in one process.
-    pub(super) fn versions(&self, engines: &[String]) -> Outcome<Vec<String>> {
-        match self.ask::<Map<String, Value>>("versions", engines) {
-            Outcome::Works(found) => Outcome::Works(
-                found
-                    .values()
-                    .filter_map(|version| Some(version.as_str()?.to_owned()))
-                    .collect(),
-            ),
-            Outcome::Fails(words) => Outcome::Fails(words),
-        }
+    pub(super) fn versions(&self, engines: &[String]) -> Result<Outcome<Vec<String>>, PackError> {
+        let found = self.ask::<Map<String, Value>>("versions", engines)?;
+        Ok(found.map(|found| {
+            let versions = found.values().filter_map(Value::as_str);
+            versions.map(str::to_owned).collect()
+        }))
     }
 
     /// What the engines answer, in one process.
-    pub(super) fn answers(&self, engines: &[String]) -> Outcome<Map<String, Value>> {
+    pub(super) fn answers(
+        &self,
+        engines: &[String],
+    ) -> Result<Outcome<Map<String, Value>>, PackError> {
         self.ask("answers", engines)
     }
 
@@ -93,54 +188,55 @@ impl Environment {
         &self,
         engines: &[String],
         expected: &Map<String, Value>,
-    ) -> Outcome<Vec<String>> {
+    ) -> Result<Outcome<Vec<String>>, PackError> {
         let mut alone = Map::new();
         for engine in engines {
-            match self.answers(std::slice::from_ref(engine)) {
+            match self.answers(std::slice::from_ref(engine))? {
                 Outcome::Works(answer) => alone.extend(answer),
-                Outcome::Fails(words) => return Outcome::Fails(format!("{engine} alone: {words}")),
+                Outcome::Fails(words) => {
+                    return Ok(Outcome::Fails(format!("{engine} alone: {words}")));
+                }
             }
         }
-        for (what, found) in [
-            ("alone", Outcome::Works(alone)),
-            ("together", self.answers(engines)),
-        ] {
-            match found {
-                Outcome::Works(found) if found == *expected => {}
-                Outcome::Works(found) => {
-                    let other = expected
-                        .iter()
-                        .filter(|(name, answer)| found.get(*name) != Some(answer));
-                    let names: Vec<&str> = other.map(|(name, _)| name.as_str()).collect();
-                    return Outcome::Fails(format!("{what}, other answers: {}", names.join(", ")));
-                }
-                Outcome::Fails(words) => return Outcome::Fails(words),
+        let together = match self.answers(engines)? {
+            Outcome::Works(together) => together,
+            Outcome::Fails(words) => return Ok(Outcome::Fails(words)),
+        };
+        for (what, found) in [("alone", alone), ("together", together)] {
+            let other = expected
+                .iter()
+                .filter(|(name, answer)| found.get(*name) != Some(answer));
+            let names: Vec<&str> = other.map(|(name, _)| name.as_str()).collect();
+            if !names.is_empty() {
+                let names = names.join(", ");
+                return Ok(Outcome::Fails(format!("{what}, other answers: {names}")));
             }
         }
         self.versions(engines)
     }
 
     /// Bytes in memory with a model of each loaded.
-    pub(super) fn resident(&self, engines: &[String]) -> Outcome<u64> {
+    pub(super) fn resident(&self, engines: &[String]) -> Result<Outcome<u64>, PackError> {
         self.ask("resident", engines)
     }
 
-    fn ask<T: DeserializeOwned>(&self, question: &str, engines: &[String]) -> Outcome<T> {
+    fn ask<T: DeserializeOwned>(
+        &self,
+        question: &str,
+        engines: &[String],
+    ) -> Result<Outcome<T>, PackError> {
         let mut command = self.python();
         command
             .args(["-c", &format!("{PROBE}{ASK}"), question])
             .args(engines);
-        let output = match output(&mut command) {
-            Ok(output) => output,
-            Err(error) => return Outcome::Fails(error.to_string()),
-        };
-        if !output.status.success() {
-            return Outcome::Fails(last_words(&output));
+        let found = self.run(&mut command)?;
+        if let Some(words) = failure(&found) {
+            return Ok(Outcome::Fails(words));
         }
-        match serde_json::from_slice(&output.stdout) {
+        Ok(match serde_json::from_str(&found.stdout) {
             Ok(answer) => Outcome::Works(answer),
             Err(error) => Outcome::Fails(error.to_string()),
-        }
+        })
     }
 
     /// Of the files that are trifold's.
@@ -192,14 +288,11 @@ impl Environment {
             .arg(what)
             .current_dir(root)
             .env_remove("PYTHONPATH");
-        let output = output(&mut command)?;
-        let text = stdout(&output);
-        let mut tests = summary(&text);
-        if !output.status.success() && tests.failed == 0 {
+        let found = run(&mut command, TEST_TIME, &self.interrupted)?;
+        let mut tests = summary(found.stdout.trim_end());
+        if let Some(words) = failure(&found).filter(|_| tests.failed == 0) {
             tests.failed = 1;
-            tests
-                .failures
-                .push(format!("{engine}: {}", last_words(&output)));
+            tests.failures.push(format!("{engine}: {words}"));
         }
         Ok(tests)
     }
@@ -248,17 +341,26 @@ fn size(path: &Path) -> std::io::Result<u64> {
     Ok(bytes)
 }
 
-pub(super) fn output(command: &mut Command) -> Result<Output, PackError> {
-    let program = PathBuf::from(command.get_program());
-    command
-        .output()
-        .map_err(PackError::io("Could not run", program))
+/// Why a process did not end as it should: its last words, or what ended it.
+pub(super) fn failure(found: &Finished) -> Option<String> {
+    let problem = found.ended.problem()?;
+    match found.ended {
+        // What Python says of an exception is in its last line.
+        Ended::Exit(_) => last_line(found).or(Some(problem)),
+        _ => Some(problem),
+    }
 }
 
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout)
-        .trim_end()
-        .to_owned()
+fn last_line(found: &Finished) -> Option<String> {
+    let line = found.stderr.lines().rev().map(str::trim);
+    line.into_iter()
+        .find(|line| !line.is_empty())
+        .map(shortened)
+}
+
+/// So that it fits in a cell.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
 }
 
 #[cfg(test)]

@@ -2,52 +2,39 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
     time::Instant,
 };
 
-use trifold_build::{compile::run, env};
+use trifold_build::{cache::Cache, toolchain::Toolchain};
 
 use super::{
     Coload, Outcome, Wheel,
-    environment::{Environment, PROBE, output},
+    environment::{ANSWER_TIME, Environment, PROBE, failure, shortened},
 };
 use crate::{
     Config, Input, PackError, audit, coload,
     coload::{Flags, Safety},
-    layout::{Options, Workspace},
+    layout::{self, Options},
 };
 
 /// How often the interpreter is started.
 const STARTS: usize = 15;
 
-/// Seconds that an empty cache of engines adds to a build.
-pub(super) fn cold(workspace: &Workspace, options: &Options) -> Result<f64, PackError> {
+/// Seconds to compile the engines of a layout with an empty cache.
+pub(super) fn cold(options: &Options) -> Result<f64, PackError> {
+    if let Some(launcher) = Toolchain::find()?.launcher() {
+        return Err(PackError::Launcher {
+            launcher: launcher.to_owned(),
+        });
+    }
     fs_err::create_dir_all(&options.out)
         .map_err(PackError::io("Could not create", &options.out))?;
-    let cache = tempfile::tempdir_in(&options.out)
+    let folder = tempfile::tempdir_in(&options.out)
         .map_err(PackError::io("Could not create a folder in", &options.out))?;
-    let program =
-        std::env::current_exe().map_err(PackError::io("Could not find", "this program"))?;
-    let mut seconds = Vec::new();
-    // With the empty cache, and with the full one: the difference is the engines.
-    for _ in 0..2 {
-        let mut command = Command::new(&program);
-        command
-            .args(["layout", options.layout.name(), "--engines"])
-            .arg(options.engines.join(","))
-            .arg("--output")
-            .arg(&options.out)
-            .args(["--glibc", &options.floor.to_string(), "--workspace"])
-            .arg(workspace.root())
-            .args(options.quick.then_some("--quick"))
-            .env(env::CACHE, cache.path())
-            .env(env::LAUNCHER, "none");
-        let started = Instant::now();
-        run("Could not build with an empty cache", &mut command)?;
-        seconds.push(started.elapsed().as_secs_f64());
-    }
-    Ok(seconds[0] - seconds[1])
+    let cache = Cache::at(folder.path().join("cache"))?;
+    let started = Instant::now();
+    layout::compile(options, &cache, folder.path())?;
+    Ok(started.elapsed().as_secs_f64())
 }
 
 pub(super) fn wheels(paths: &[PathBuf]) -> Result<Vec<Wheel>, PackError> {
@@ -93,11 +80,15 @@ pub(super) fn coload(
         .iter()
         .map(|engine| format!("trifold_{engine}"))
         .collect();
-    let check = format!("{PROBE}\nask('answers', {})\n", serde_json::json!(engines));
+    // Of those that are loaded: not all are when two are.
+    let check = format!(
+        "{PROBE}\nask('answers', [name for name in JOBS if f'trifold_{{name}}' in globals()])\n"
+    );
     let options = coload::Options {
         python: Some(environment.executable()),
         check: Some(check),
-        time_limit: std::time::Duration::from_secs(120),
+        time_limit: ANSWER_TIME,
+        interrupted: environment.interrupted(),
         ..coload::Options::default()
     };
     let report = coload::coload(&modules, &options)?;
@@ -145,11 +136,10 @@ pub(super) fn start(
         for (code, times) in ["pass", imports.as_str()].into_iter().zip(&mut times) {
             let mut command = environment.python();
             command.args(["-c", code]);
-            let started = Instant::now();
-            let output = output(&mut command)?;
-            let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
-            if !output.status.success() {
-                return Ok((Outcome::Fails(last_words(&output)), milliseconds));
+            let found = environment.run(&mut command)?;
+            let milliseconds = found.time.as_secs_f64() * 1000.0;
+            if let Some(words) = failure(&found) {
+                return Ok((Outcome::Fails(words), milliseconds));
             }
             // The first time it compiles Python's files and reads them from disk.
             if round > 0 {
@@ -166,23 +156,6 @@ pub(super) fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// What a failed process said last.
-pub(super) fn last_words(output: &Output) -> String {
-    use std::os::unix::process::ExitStatusExt as _;
-
-    if let Some(signal) = output.status.signal() {
-        return format!("signal {signal}");
-    }
-    let text = String::from_utf8_lossy(&output.stderr);
-    let line = text
-        .lines()
-        .rev()
-        .map(str::trim)
-        .find(|line| !line.is_empty());
-    let line = line.map_or_else(|| output.status.to_string(), str::to_owned);
-    shortened(&line)
-}
-
 /// An error, with what the tool said.
 pub(super) fn words(error: &PackError) -> String {
     let text = error.to_string();
@@ -192,10 +165,6 @@ pub(super) fn words(error: &PackError) -> String {
             .unwrap_or_else(|| text.lines().next().unwrap_or_default())
             .trim(),
     )
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(200).collect()
 }
 
 /// The CPU's name, and how many threads there are.

@@ -156,72 +156,161 @@ fn tests(tests: &Tests) -> String {
     words.join(", ")
 }
 
-fn megabytes(bytes: u64) -> String {
+pub(super) fn megabytes(bytes: u64) -> String {
     format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10)
 }
 
-/// A plot of the sizes: bars for wheels, installed files and resident memory.
-#[must_use]
-pub fn svg(report: &Report) -> String {
-    const BARS: [(&str, &str); 3] = [
-        ("wheels", "#4269d0"),
-        ("installed", "#efb118"),
-        ("resident, all loaded", "#3ca951"),
-    ];
-    const LEFT: u32 = 130;
-    const WIDTH: u32 = 480;
-    const ROW: u32 = 64;
-    let values: Vec<[u64; 3]> = report
-        .rows
-        .iter()
-        .map(|row| {
-            let resident = match row.resident_bytes {
-                Outcome::Works(bytes) => bytes,
-                Outcome::Fails(_) => 0,
-            };
-            let wheels = row.wheels.iter().map(|wheel| wheel.bytes).sum();
-            [wheels, row.installed_bytes, resident]
-        })
-        .collect();
-    let most = values.iter().flatten().copied().max().unwrap_or(1).max(1);
-    let count = u32::try_from(values.len()).unwrap_or(0);
-    let height = 40 + ROW * count;
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 700 {height}\" font-family=\"sans-serif\" \
-         font-size=\"12\">\n<rect width=\"700\" height=\"{height}\" fill=\"white\"/>\n"
-    );
-    let mut x = LEFT;
-    for (name, colour) in BARS {
-        let _ = writeln!(
-            text,
-            "<rect x=\"{x}\" y=\"10\" width=\"10\" height=\"10\" fill=\"{colour}\"/>\
-             <text x=\"{}\" y=\"19\">{name}, MB</text>",
-            x + 15
-        );
-        x += 150;
-    }
-    let mut top = 34;
-    for (row, values) in report.rows.iter().zip(&values) {
-        let _ = writeln!(
-            text,
-            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
-            LEFT - 8,
-            top + 30,
-            row.layout
-        );
-        for (value, (_, colour)) in values.iter().zip(BARS) {
-            let length = u64::from(WIDTH) * value / most;
-            let _ = writeln!(
-                text,
-                "<rect x=\"{LEFT}\" y=\"{top}\" width=\"{length}\" height=\"14\" fill=\"{colour}\"/>\
-                 <text x=\"{}\" y=\"{}\">{}</text>",
-                u64::from(LEFT) + length + 4,
-                top + 11,
-                megabytes(*value)
-            );
-            top += 17;
+#[cfg(test)]
+mod tests {
+    use super::super::{Wheel, plot::svg};
+    use super::*;
+
+    fn row(layout: &str) -> Row {
+        Row {
+            layout: layout.into(),
+            cold_seconds: None,
+            warm_seconds: 7.6,
+            wheels: vec![Wheel {
+                name: "a.whl".into(),
+                bytes: 12_345_678,
+            }],
+            installed_bytes: 45_000_000,
+            ggml: Outcome::Works(vec!["0.26.0".into(), "0.26.0".into()]),
+            own_ggml: Outcome::Works(vec!["0.26.0".into(), "0.9.5".into()]),
+            private_exports: 0,
+            coload: vec![together("local", 0, 0), together("global", 0, 0)],
+            start_ms: Outcome::Works(5.66),
+            resident_bytes: Outcome::Works(210_987_654),
+            tests: Tests {
+                passed: 7,
+                ..Tests::default()
+            },
         }
-        top += ROW - 3 * 17;
     }
-    text + "</svg>\n"
+
+    fn together(flags: &str, failures: usize, symbols: usize) -> Coload {
+        Coload {
+            flags: flags.into(),
+            safe: failures + symbols == 0,
+            failures,
+            runs: 12,
+            symbols,
+        }
+    }
+
+    /// One layout with which all is well, and one with which nothing is.
+    fn report() -> Report {
+        let bad = Row {
+            cold_seconds: Some(600.2),
+            own_ggml: Outcome::Fails("undefined symbol: a|b<c".into()),
+            private_exports: 17_296,
+            coload: vec![together("local", 0, 3), together("global", 12, 1200)],
+            start_ms: Outcome::Fails("SIGSEGV".into()),
+            resident_bytes: Outcome::Fails("SIGSEGV".into()),
+            tests: Tests {
+                passed: 5,
+                failed: 2,
+                skipped: 0,
+                failures: vec!["test_a".into(), "test_b".into()],
+            },
+            ..row("monolith")
+        };
+        Report {
+            schema: 1,
+            tool: "trifold-pack 0.1.0".into(),
+            python: "3.11.7".into(),
+            machine: "a <CPU> & more, 2 threads".into(),
+            engines: vec!["llama".into(), "whisper".into()],
+            seconds: 61.0,
+            bare_start_ms: 12.4,
+            rows: vec![bad, row("split")],
+        }
+    }
+
+    #[test]
+    fn cells_tell_figures_and_what_comes_of_what_fails() {
+        let rows = report().rows.iter().map(cells).collect::<Vec<_>>();
+        assert_eq!(
+            rows[1],
+            [
+                "split",
+                "–, 8",
+                "12.3",
+                "45.0",
+                "2 (0.26.0, 0.9.5)",
+                "0",
+                "safe",
+                "5.7",
+                "210.9",
+                "7 passed",
+            ]
+        );
+        assert_eq!(
+            rows[0],
+            [
+                "monolith",
+                "600, 8",
+                "12.3",
+                "45.0",
+                "1 (0.26.0); with their own: undefined symbol: a\\|b<c",
+                "17,296",
+                "local: 3 symbols of another; global: 12 of 12 runs fail, 1,200 symbols of another",
+                "fails: SIGSEGV",
+                "fails: SIGSEGV",
+                "5 passed, 2 failed",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_page_has_a_line_for_each_layout_and_a_program_reads_it_back() {
+        let report = report();
+        let page = markdown(&report);
+        let widths = page.lines().take(4).map(|line| {
+            let bars = line.matches('|').count() - line.matches("\\|").count();
+            (bars, line.starts_with("| ") || line.starts_with("|-"))
+        });
+        assert!(widths.eq([(11, true); 4]), "{page}");
+        let text = human(&report);
+        assert!(text.contains("monolith: failed: test_b\n"), "{text}");
+        let read: serde_json::Value = serde_json::from_str(&to_json(&report)).unwrap();
+        assert_eq!(read["rows"][0]["start_ms"]["fails"], "SIGSEGV");
+        assert_eq!(read["rows"][1]["resident_bytes"]["works"], 210_987_654);
+        assert!(!report.is_sound());
+    }
+
+    #[test]
+    fn a_plot_keeps_to_its_frame_and_escapes_what_it_is_told() {
+        let plot = svg(&report());
+        assert!(plot.contains("a &lt;CPU> &amp; more"), "{plot}");
+        assert!(plot.contains(">12 of 12 fail</text>"), "{plot}");
+        assert!(plot.contains(">mixed up</text>"), "{plot}");
+        let number = |line: &str, name: &str| -> Option<f64> {
+            let rest = line.split_once(&format!(" {name}=\""))?.1;
+            rest.split_once('"')?.0.parse().ok()
+        };
+        let size = plot.split_once("viewBox=\"0 0 ").unwrap().1;
+        let (width, rest) = size.split_once(' ').unwrap();
+        let (height, _) = rest.split_once('"').unwrap();
+        let (width, height): (f64, f64) = (width.parse().unwrap(), height.parse().unwrap());
+        let mut bars = 0;
+        for line in plot.lines().filter(|line| line.starts_with("<rect")) {
+            let value = |name| number(line, name).unwrap();
+            assert!(value("x") + value("width") <= width, "{line}");
+            assert!(value("y") + value("height") <= height, "{line}");
+            bars += usize::from(line.contains("class=\"ba"));
+        }
+        // Three sizes of two layouts, one of which has no memory; the time of one; symbols; one band.
+        assert!(bars >= 8, "{plot}");
+    }
+
+    #[test]
+    fn one_engine_is_not_loaded_together() {
+        let mut report = report();
+        for row in &mut report.rows {
+            row.coload.clear();
+        }
+        assert_eq!(cells(&report.rows[1])[6], "–");
+        assert!(!svg(&report).contains("RTLD_"));
+    }
 }

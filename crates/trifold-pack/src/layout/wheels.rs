@@ -29,10 +29,13 @@ pub fn wheels(workspace: &Workspace, options: &Options) -> Result<Built, PackErr
     }
     let folder = built.folder.join(WHEELS);
     // Whatever is in there but for the native files.
-    let aside = tempfile::tempdir_in(&built.folder)
-        .map_err(PackError::io("Could not create a folder in", &built.folder))?;
-    ship(workspace, options, aside.path())?;
-    let parts = wheels_in(aside.path())?;
+    let parts = if let Some(shipped) = &options.shipped {
+        wheels_in(shipped)?
+    } else {
+        let shipped = built.folder.join("shipped");
+        ship(workspace, options, &shipped)?;
+        wheels_in(&shipped)?
+    };
     fs_err::create_dir_all(&folder).map_err(PackError::io("Could not create", &folder))?;
     built.wheels = vec![pack(&built, options.layout, &parts, &folder)?];
     built.seconds = started.elapsed().as_secs_f64();
@@ -48,10 +51,14 @@ pub(super) fn split(
     folder: &Path,
 ) -> Result<Built, PackError> {
     let started = Instant::now();
-    let wheels = folder.join(WHEELS);
-    ship(workspace, options, &wheels)?;
     let mut built = Built::new(Layout::Split, folder);
-    built.wheels = wheels_in(&wheels)?;
+    built.wheels = if let Some(shipped) = &options.shipped {
+        wheels_in(shipped)?
+    } else {
+        let wheels = folder.join(WHEELS);
+        ship(workspace, options, &wheels)?;
+        wheels_in(&wheels)?
+    };
     for wheel in &built.wheels {
         let mut zip = open(wheel)?;
         for engine in &options.engines {
@@ -71,7 +78,7 @@ pub(super) fn split(
 }
 
 /// Builds the wheels that trifold ships.
-fn ship(workspace: &Workspace, options: &Options, out: &Path) -> Result<(), PackError> {
+pub(crate) fn ship(workspace: &Workspace, options: &Options, out: &Path) -> Result<(), PackError> {
     let effort = if options.quick { "little" } else { "enough" };
     let mut arguments: Vec<String> = ["--glibc", &options.floor.to_string(), "--effort", effort]
         .map(str::to_owned)

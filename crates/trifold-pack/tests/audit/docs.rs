@@ -1,6 +1,6 @@
 //! What is documented is what is there.
 
-use trifold_pack::{markdown, report};
+use trifold_pack::markdown;
 
 use crate::support::root;
 
@@ -18,13 +18,6 @@ fn the_table_of_rules() {
     let (_, after) = rest.split_once(END).expect("the end of the table");
     let expected = format!("{before}{START}{}{END}{after}", markdown());
     compare(&path, &text, &expected);
-}
-
-#[test]
-fn the_schema_of_the_report() {
-    let path = root().join("docs/audit.schema.json");
-    let text = fs_err::read_to_string(&path).unwrap_or_default();
-    compare(&path, &text, &report::schema());
 }
 
 fn compare(path: &std::path::Path, found: &str, expected: &str) {

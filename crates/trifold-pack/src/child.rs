@@ -14,9 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fd::OwnedFd,
+    process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open},
+};
 
-/// How often to look whether the process has ended.
+/// How often to look at the limits.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// How long to wait for the last output: a process that it left behind may hold the pipe open.
@@ -28,7 +32,7 @@ const TAIL: usize = 48 * 1024;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     Exit(i32),
     Signal(i32),
     /// Killed at the time limit.
@@ -39,26 +43,61 @@ pub(super) enum Ended {
     Interrupted,
 }
 
-#[derive(Debug)]
-pub(super) struct Finished {
-    pub(super) ended: Ended,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
-    /// The process's own id.
-    pub(super) id: u32,
+impl Ended {
+    /// Why it did not end as it should; nothing if it did.
+    pub(crate) fn problem(self) -> Option<String> {
+        match self {
+            Self::Exit(0) => None,
+            Self::Exit(code) => Some(format!("exit code {code}")),
+            Self::Signal(number) => Some(signal_name(number)),
+            Self::Time => Some("not done in time".into()),
+            Self::Log => Some("too large a log".into()),
+            Self::Interrupted => Some("interrupted".into()),
+        }
+    }
 }
 
-pub(super) struct Limits<'a> {
-    pub(super) time: Duration,
+/// As `kill -l` lists it.
+pub(crate) fn signal_name(number: i32) -> String {
+    let name = match number {
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        31 => "SIGSYS",
+        other => return format!("signal {other}"),
+    };
+    name.into()
+}
+
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) ended: Ended,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    /// The process's own id.
+    pub(crate) id: u32,
+    /// How long it ran.
+    pub(crate) time: Duration,
+}
+
+pub(crate) struct Limits<'a> {
+    pub(crate) time: Duration,
     /// Whether the user wants an end.
-    pub(super) interrupted: &'a AtomicBool,
+    pub(crate) interrupted: &'a AtomicBool,
     /// `PATH.PID` may have so many bytes.
-    pub(super) log: Option<(PathBuf, u64)>,
+    pub(crate) log: Option<(PathBuf, u64)>,
 }
 
 /// Runs it to its end. At the time limit, `ask` is called with its id before it is killed, with all
 /// that it has started.
-pub(super) fn run(
+pub(crate) fn run(
     command: &mut Command,
     limits: &Limits<'_>,
     ask: impl FnOnce(&Asked),
@@ -80,10 +119,11 @@ pub(super) fn run(
     });
     let interrupted = || limits.interrupted.load(Ordering::Relaxed);
     let waited = wait(&mut child, began + limits.time, log.as_ref(), interrupted);
+    let time = began.elapsed();
     let ended = match waited {
         Ok(Some(status)) => ended(status),
         Ok(None) if interrupted() => Ended::Interrupted,
-        Ok(None) if began.elapsed() < limits.time => Ended::Log,
+        Ok(None) if time < limits.time => Ended::Log,
         Ok(None) => {
             ask(&Asked(pid));
             Ended::Time
@@ -102,15 +142,16 @@ pub(super) fn run(
         stdout: stdout.map_or_else(String::new, |capture| capture.text(until)),
         stderr: stderr.map_or_else(String::new, |capture| capture.text(until)),
         id: child.id(),
+        time,
     })
 }
 
 /// A process at its time limit.
-pub(super) struct Asked(Pid);
+pub(crate) struct Asked(Pid);
 
 impl Asked {
     /// Sends the signal, and waits for the file to have what shows that it was answered.
-    pub(super) fn signal(
+    pub(crate) fn signal(
         &self,
         signal: Signal,
         most: Duration,
@@ -133,6 +174,7 @@ fn wait(
     log: Option<&(PathBuf, u64)>,
     interrupted: impl Fn() -> bool,
 ) -> io::Result<Option<ExitStatus>> {
+    let end = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok();
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
@@ -143,6 +185,16 @@ fn wait(
         {
             return Ok(None);
         }
+        pause(end.as_ref());
+    }
+}
+
+/// Until the next look, or the process's end: how long it ran is measured, too.
+fn pause(end: Option<&OwnedFd>) {
+    let most = Timespec::try_from(LOOK).ok();
+    let ended = end.map(|end| poll(&mut [PollFd::new(end, PollFlags::IN)], most.as_ref()));
+    // A kernel before 5.3 does not tell the end, and a signal may come instead of it.
+    if !matches!(ended, Some(Ok(_))) {
         thread::sleep(LOOK);
     }
 }
