@@ -260,6 +260,9 @@ impl Comparing<'_> {
     /// First what compiles, then what is timed or measured alone, and at last the tests, several at once.
     fn run(&self) -> Result<Report, PackError> {
         let started = Instant::now();
+        if self.options.cold {
+            measure::without_launcher()?;
+        }
         let python = Interpreter::new(&self.options.python, &self.options.interrupted);
         let version = python.version()?;
         let common = self.common()?;

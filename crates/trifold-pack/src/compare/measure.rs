@@ -20,13 +20,18 @@ use crate::{
 /// How often the interpreter is started.
 const STARTS: usize = 15;
 
+/// A compiler cache would hide what compiling costs.
+pub(super) fn without_launcher() -> Result<(), PackError> {
+    match Toolchain::find()?.launcher() {
+        None => Ok(()),
+        Some(launcher) => Err(PackError::Launcher {
+            launcher: launcher.to_owned(),
+        }),
+    }
+}
+
 /// Seconds to compile the engines of a layout with an empty cache.
 pub(super) fn cold(options: &Options) -> Result<f64, PackError> {
-    if let Some(launcher) = Toolchain::find()?.launcher() {
-        return Err(PackError::Launcher {
-            launcher: launcher.to_owned(),
-        });
-    }
     fs_err::create_dir_all(&options.out)
         .map_err(PackError::io("Could not create", &options.out))?;
     let folder = tempfile::tempdir_in(&options.out)

@@ -10,7 +10,7 @@ const NAMES: u32 = 118;
 const COLUMN: u32 = 122;
 
 /// The longest bar, so that its figure fits beside it.
-const BAR: u32 = 64;
+const BAR: u32 = 60;
 
 /// Of the heading, of each row, and of the note below.
 const HEAD: u32 = 62;
@@ -97,10 +97,10 @@ fn columns(report: &Report) -> Vec<Column> {
             size(row.wheels.iter().map(|wheel| wheel.bytes).sum())
         }),
         column(["installed", "MB"], |row| size(row.installed_bytes)),
-        column(["memory, all loaded", "MB"], |row| {
+        column(["memory", "all loaded, MB"], |row| {
             outcome(&row.resident_bytes, |&bytes| size(bytes))
         }),
-        column(["import of all", "ms"], |row| {
+        column(["import", "of all, ms"], |row| {
             outcome(&row.start_ms, |&value| Cell::Bar {
                 value,
                 text: format!("{value:.1}"),

@@ -29,13 +29,16 @@ pub fn wheels(workspace: &Workspace, options: &Options) -> Result<Built, PackErr
     }
     let folder = built.folder.join(WHEELS);
     // Whatever is in there but for the native files.
-    let parts = if let Some(shipped) = &options.shipped {
-        wheels_in(shipped)?
+    let aside;
+    let shipped = if let Some(shipped) = &options.shipped {
+        shipped
     } else {
-        let shipped = built.folder.join("shipped");
-        ship(workspace, options, &shipped)?;
-        wheels_in(&shipped)?
+        aside = tempfile::tempdir_in(&built.folder)
+            .map_err(PackError::io("Could not create a folder in", &built.folder))?;
+        ship(workspace, options, aside.path())?;
+        aside.path()
     };
+    let parts = wheels_in(shipped)?;
     fs_err::create_dir_all(&folder).map_err(PackError::io("Could not create", &folder))?;
     built.wheels = vec![pack(&built, options.layout, &parts, &folder)?];
     built.seconds = started.elapsed().as_secs_f64();
