@@ -53,12 +53,8 @@ pub(super) fn compile(
     mode: Mode,
     options: &Options,
 ) -> Result<PathBuf, PackError> {
-    // Not the folder of `cargo xtask wheels`: maturin sets variables that PyO3 is compiled anew for.
-    let kind = if options.quick { "quick" } else { "small" };
-    let target = workspace
-        .root()
-        .join("target/layouts/cargo")
-        .join(format!("{}-{kind}", mode.name()));
+    // That of `cargo xtask wheels`, and the same variables: what it compiled is not compiled again.
+    let target = workspace.root().join("target/wheels").join(mode.name());
     let mut command = cargo(workspace.root());
     command
         .args(["rustc", "--locked", "--quiet", "--lib"])
@@ -66,10 +62,14 @@ pub(super) fn compile(
         .args(["--package", &half.package(engine)])
         .env("CARGO_TARGET_DIR", &target)
         .env(env::GGML, mode.name())
+        .env(env::GLIBC, options.floor.to_string())
         .env(
             "CARGO_ENCODED_RUSTFLAGS",
             ship::rust_flags(workspace.root(), &workspace.cargo_home()),
         );
+    if let Some(config) = python_config(&target)? {
+        command.env("PYO3_CONFIG_FILE", config);
+    }
     if let Half::Library = half {
         command.args(["--features", "c-api"]);
     }
@@ -78,6 +78,27 @@ pub(super) fn compile(
     }
     run("Could not compile the Rust half", &mut command)?;
     Ok(target.join(ship::PROFILE).join(half.archive(engine)))
+}
+
+/// What maturin, when it last ran, told PyO3 about Python: with another file PyO3 is compiled anew.
+fn python_config(target: &Path) -> Result<Option<PathBuf>, PackError> {
+    let folder = target.join("maturin");
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let read = || {
+        let mut found = None;
+        for entry in fs_err::read_dir(&folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with("pyo3-config-") {
+                let written = fs_err::metadata(&path)?.modified()?;
+                found = found.max(Some((written, path)));
+            }
+        }
+        Ok(found.map(|(_, path)| path))
+    };
+    read().map_err(PackError::io("Could not read", &folder))
 }
 
 /// All of it that is reached from its entry, calling the engine's functions by the names that they have in
@@ -90,4 +111,31 @@ pub(super) fn close(
     scratch: &Path,
 ) -> Result<PathBuf, PackError> {
     Ok(reached(archive, &half.entry(engine), renamed, scratch)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::python_config;
+
+    #[test]
+    fn the_newest_configuration_of_pyo3_is_taken() {
+        let target = tempfile::tempdir().unwrap();
+        assert_eq!(python_config(target.path()).unwrap(), None);
+        let folder = target.path().join("maturin");
+        fs_err::create_dir(&folder).unwrap();
+        assert_eq!(python_config(target.path()).unwrap(), None);
+        for (name, age) in [
+            ("pyo3-config-b.txt", 0),
+            ("pyo3-config-c.txt", 60),
+            ("other.txt", 0),
+        ] {
+            let file = fs_err::File::create(folder.join(name)).unwrap();
+            let time = SystemTime::now() - Duration::from_secs(age);
+            file.file().set_modified(time).unwrap();
+        }
+        let found = python_config(target.path()).unwrap();
+        assert_eq!(found, Some(folder.join("pyo3-config-b.txt")));
+    }
 }
