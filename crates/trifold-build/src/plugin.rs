@@ -377,6 +377,12 @@ impl Link<'_> {
         for folder in &self.options.library_folders {
             command.arg("-L").arg(folder);
         }
+        if let Some(toolkit) = &self.options.toolkit {
+            // As its installer and its Python packages have them.
+            for folder in ["lib64", "lib"] {
+                command.arg("-L").arg(toolkit.join(folder));
+            }
+        }
         let libraries = self.recipe.libraries.iter();
         command.args(libraries.map(|library| format!("-l{library}")));
         command.arg(format!("-L{}", self.glibc.display())).args([

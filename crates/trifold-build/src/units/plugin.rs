@@ -25,7 +25,13 @@ const OWN: [(&str, &str); 5] = [
 ];
 
 /// Files of our own that a recipe may name in `shim`.
-const SHIMS: [(&str, &str); 1] = [("twin.cpp", include_str!("../../shim/plugin/twin.cpp"))];
+const SHIMS: [(&str, &str); 2] = [
+    (
+        "cuda_driver.cpp",
+        include_str!("../../shim/plugin/cuda_driver.cpp"),
+    ),
+    ("twin.cpp", include_str!("../../shim/plugin/twin.cpp")),
+];
 
 /// A compiler of another language than C and C++.
 #[derive(Debug)]
