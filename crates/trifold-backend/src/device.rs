@@ -2,14 +2,18 @@ use std::{fmt, path::PathBuf};
 
 use trifold_runtime::host::DeviceHandle;
 
+use crate::request::{DeviceName, Place};
+
 /// A device that an engine can compute on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Device {
     /// What it is asked for by: `cpu`, or the kind of its plugin, such as `cuda`.
     pub kind: String,
-    /// Which one of its kind, from 0.
+    /// Which one of its kind, or of its server, from 0.
     pub index: usize,
+    /// The server that has it, `host:port`; none for one of this computer.
+    pub server: Option<String>,
     /// ggml's name for it, such as `CUDA0`.
     pub name: String,
     /// What it is, such as the name of the GPU.
@@ -41,10 +45,20 @@ pub struct Plugin {
 impl Device {
     /// How it is asked for, such as `cuda:0`.
     pub fn id(&self) -> String {
-        match self.plugin {
-            Some(_) => format!("{}:{}", self.kind, self.index),
-            None => self.kind.clone(),
+        match (&self.server, &self.plugin) {
+            (Some(server), _) => format!("{}:{server}", self.kind),
+            (None, Some(_)) => format!("{}:{}", self.kind, self.index),
+            (None, None) => self.kind.clone(),
         }
+    }
+
+    pub(crate) fn is(&self, name: &DeviceName) -> bool {
+        let place = match (&name.place, &self.server) {
+            (Place::Index(index), None) => self.index == *index,
+            (Place::Server(address), Some(server)) => self.index == 0 && address == server,
+            _ => false,
+        };
+        place && self.kind == name.kind
     }
 
     /// The device of the engine's ggml that it was found for; no other engine knows it.

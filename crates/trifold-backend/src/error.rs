@@ -163,6 +163,22 @@ pub enum BackendError {
         /// The plugin's.
         found: u32,
     },
+    /// A server whose devices cannot be used.
+    #[error("Could not use the devices of: {address}{}", Said(why))]
+    Server {
+        /// Where it was looked for.
+        address: String,
+        /// Why.
+        why: String,
+    },
+    /// A device cannot be served to other computers.
+    #[error("Could not serve at: {address}{}", Said(why))]
+    Serve {
+        /// Where.
+        address: String,
+        /// Why.
+        why: String,
+    },
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -200,6 +216,10 @@ impl BackendError {
             Self::RelativePath { .. } => {
                 "Name the whole path: what lies in the working directory is never loaded".into()
             }
+            Self::Server { .. } => {
+                "Start `trifold rpc-server` there, of the same version, and see that its address can be reached".into()
+            }
+            Self::Serve { .. } => "Choose an address of this computer and a port that nobody uses".into(),
             Self::Engine(error) => return error.hint(),
             Self::Io { .. } => return None,
             Self::NotAPlugin { .. } => {

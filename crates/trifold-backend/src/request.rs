@@ -1,4 +1,4 @@
-//! What people ask for: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,cuda:1`.
+//! What people ask for: `auto`, `cpu`, `cuda`, `cuda:1`, `cuda:0,cuda:1`, `rpc:192.168.1.7:50052`.
 
 use std::{fmt, str::FromStr};
 
@@ -33,8 +33,17 @@ pub enum DeviceRequest {
 pub struct DeviceName {
     /// The plugin's kind, such as `cuda`.
     pub kind: String,
-    /// Which of them, from 0.
-    pub index: usize,
+    /// Which of them.
+    pub place: Place,
+}
+
+/// Which device of a kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Of this computer, from 0.
+    Index(usize),
+    /// The first one of a server, `host:port`.
+    Server(String),
 }
 
 impl FromStr for DeviceRequest {
@@ -62,12 +71,15 @@ impl FromStr for DeviceName {
         let bad = || BackendError::Request {
             found: text.to_owned(),
         };
-        let (kind, index) = match text.split_once(':') {
+        let (kind, place) = match text.split_once(':') {
             Some((kind, index)) if index.bytes().all(|byte| byte.is_ascii_digit()) => {
-                (kind, index.parse().map_err(|_| bad())?)
+                (kind, Place::Index(index.parse().map_err(|_| bad())?))
+            }
+            Some((kind, address)) if is_address(address) => {
+                (kind, Place::Server(address.to_ascii_lowercase()))
             }
             Some(_) => return Err(bad()),
-            None => (text, 0),
+            None => (text, Place::Index(0)),
         };
         let name = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !name || ["auto", "cpu"].contains(&kind) {
@@ -75,9 +87,22 @@ impl FromStr for DeviceName {
         }
         Ok(Self {
             kind: kind.to_ascii_lowercase(),
-            index,
+            place,
         })
     }
+}
+
+/// `host:port`, with a name or an address of four numbers.
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
+    host.bytes().all(allowed)
+        // `cuda:1:2` is a slip, not a computer called 1.
+        && host.bytes().any(|byte| !byte.is_ascii_digit())
+        && port.parse::<u16>().is_ok_and(|port| port > 0)
+        && !port.starts_with('+')
 }
 
 impl fmt::Display for DeviceRequest {
@@ -98,7 +123,10 @@ impl fmt::Display for DeviceRequest {
 
 impl fmt::Display for DeviceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.kind, self.index)
+        match &self.place {
+            Place::Index(index) => write!(f, "{}:{index}", self.kind),
+            Place::Server(address) => write!(f, "{}:{address}", self.kind),
+        }
     }
 }
 
@@ -106,7 +134,7 @@ impl fmt::Display for DeviceName {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{DeviceName, DeviceRequest};
+    use super::{DeviceName, DeviceRequest, Place};
 
     #[test]
     fn what_asks_for_no_device_is_refused() {
@@ -122,6 +150,12 @@ mod tests {
             "cuda,,cpu",
             "/x.so",
             "cuda:99999999999999999999",
+            "rpc:server",
+            "rpc:server:0",
+            "rpc:server:65536",
+            "rpc:server:+1",
+            "rpc::50052",
+            "rpc:a b:1",
         ] {
             let error = text.parse::<DeviceRequest>().unwrap_err();
             assert!(
@@ -131,12 +165,23 @@ mod tests {
         }
         let name = |kind: &str, index| DeviceName {
             kind: kind.into(),
-            index,
+            place: Place::Index(index),
         };
         assert_eq!(
             "CUDA, twin:3".parse::<DeviceRequest>().unwrap(),
             DeviceRequest::Named(vec![name("cuda", 0), name("twin", 3)])
         );
+    }
+
+    #[test]
+    fn a_server_is_asked_for_by_its_address() {
+        let text = "rpc:127.0.0.1:50052,rpc:garage-2.local:1";
+        let request = text.parse::<DeviceRequest>().unwrap();
+        assert_eq!(request.to_string(), text);
+        let DeviceRequest::Named(names) = request else {
+            panic!("{request:?}")
+        };
+        assert_eq!(names[0].place, Place::Server("127.0.0.1:50052".into()));
     }
 
     proptest! {

@@ -7,7 +7,8 @@ use trifold_runtime::{Host, host::DeviceKind};
 use crate::{
     BackendError, Device, DeviceRequest, Plugin, Refusal, Search,
     load::{self, Loaded},
-    request::DeviceName,
+    remote,
+    request::{DeviceName, Place},
 };
 
 /// The devices of an engine, and the plugins that were looked at in vain.
@@ -180,15 +181,16 @@ fn named(
 ) -> Result<Vec<Device>, BackendError> {
     let wanted = |kind: &str| names.iter().any(|name| name.kind == kind);
     let refused = load_all(host, search, wanted);
+    for name in names {
+        if let Place::Server(address) = &name.place {
+            remote::add(host, &name.kind, address)?;
+        }
+    }
     let there = present(host)?;
     let find = |name: &DeviceName| {
         there
             .iter()
-            .find(|device| {
-                device.accelerator.is_some()
-                    && device.kind == name.kind
-                    && device.index == name.index
-            })
+            .find(|device| device.accelerator.is_some() && device.is(name))
             .cloned()
     };
     let found: Option<Vec<Device>> = names.iter().map(find).collect();
@@ -227,11 +229,15 @@ fn refusal(error: BackendError) -> Refusal {
 /// All devices that the engine has now. Its own CPU comes first.
 fn present(host: &'static Host) -> Result<Vec<Device>, BackendError> {
     let loaded = load::loaded(host);
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(String, Option<String>), usize> = BTreeMap::new();
     let mut accelerators = 0;
     let mut devices = Vec::new();
     for found in host.devices()? {
-        let owner = loaded.iter().find(|one| one.backend == found.backend);
+        let server = remote::server(host, found.backend);
+        let owner = loaded.iter().find(|one| match &server {
+            Some(server) => server.plugin == one.path,
+            None => one.backend == found.backend,
+        });
         let plugin = owner.map(|loaded| plugin_of(loaded));
         let kind = owner.map_or("cpu", |loaded| &loaded.note.kind).to_owned();
         let accelerator = (found.kind == DeviceKind::Gpu).then(|| {
@@ -241,10 +247,12 @@ fn present(host: &'static Host) -> Result<Vec<Device>, BackendError> {
         if plugin.is_none() && found.kind != DeviceKind::Cpu {
             continue;
         }
-        let index = counts.entry(kind.clone()).or_default();
+        let server = server.map(|server| server.address);
+        let index = counts.entry((kind.clone(), server.clone())).or_default();
         devices.push(Device {
             kind,
             index: *index,
+            server,
             name: found.name,
             description: found.description,
             memory_free: found.memory_free,

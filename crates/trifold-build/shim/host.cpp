@@ -42,6 +42,43 @@ void call_procedure(void (*function)(void)) {
     function();
 }
 
+// Names and types as in ggml-rpc.h.
+using add_server_fn = ggml_backend_reg_t (*)(const char *);
+using serve_fn = void (*)(const char *, const char *, size_t, size_t, ggml_backend_dev_t *);
+
+bool is_registered(ggml_backend_reg_t backend) {
+    for (size_t i = 0; i < ggml_backend_reg_count(); i++) {
+        if (ggml_backend_reg_get(i) == backend) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// The devices of another computer, as a backend of their own. Null if this backend has none of that kind, or
+// the server has no device.
+ggml_backend_reg_t add_server(ggml_backend_reg_t backend, const char * address) {
+    void * function = ggml_backend_reg_get_proc_address(backend, "ggml_backend_rpc_add_server");
+    if (function == nullptr) {
+        return nullptr;
+    }
+    ggml_backend_reg_t server = reinterpret_cast<add_server_fn>(function)(address);
+    if (server != nullptr && !is_registered(server)) {
+        ggml_backend_register(server);
+    }
+    return server;
+}
+
+// Serves a device of this computer to others; returns only if it cannot go on. False if this backend cannot serve.
+bool serve(ggml_backend_reg_t backend, const char * address, size_t n_threads, ggml_backend_dev_t device) {
+    void * function = ggml_backend_reg_get_proc_address(backend, "ggml_backend_rpc_start_server");
+    if (function == nullptr) {
+        return false;
+    }
+    reinterpret_cast<serve_fn>(function)(address, nullptr, n_threads, 1, &device);
+    return true;
+}
+
 size_t count_devices() {
     return ggml_backend_dev_count();
 }
@@ -71,6 +108,8 @@ struct host {
     guarded_fn<&describe_device> describe;
     guarded_fn<&find_procedure> procedure;
     guarded_fn<&call_procedure> call;
+    guarded_fn<&add_server> add_server;
+    guarded_fn<&serve> serve;
 };
 
 const host table = {
@@ -80,6 +119,8 @@ const host table = {
     &trifold::guarded<&describe_device>::call,
     &trifold::guarded<&find_procedure>::call,
     &trifold::guarded<&call_procedure>::call,
+    &trifold::guarded<&add_server>::call,
+    &trifold::guarded<&serve>::call,
 };
 
 } // namespace

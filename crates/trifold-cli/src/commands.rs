@@ -11,5 +11,6 @@ pub(crate) mod input;
 pub(crate) mod inspect;
 pub(crate) mod model;
 pub(crate) mod output;
+pub(crate) mod rpc_server;
 pub(crate) mod sampling;
 pub(crate) mod transcribe;

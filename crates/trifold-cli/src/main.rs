@@ -120,6 +120,8 @@ enum Command {
     Inspect(commands::inspect::Args),
     /// Show what each engine can compute on, and which backend plugins cannot be used.
     Devices(commands::devices::Args),
+    /// Lend this computer to text models elsewhere, in a network where everybody is trusted.
+    RpcServer(commands::rpc_server::Args),
     /// Show the engines, their seals, this machine, and the models at hand.
     Doctor(commands::doctor::Args),
 }
@@ -151,6 +153,7 @@ fn run(command: &Command, ui: &Ui) -> Result<(), CliError> {
         Command::Draw(args) => commands::draw::run(args, ui),
         Command::Inspect(args) => commands::inspect::run(args, ui),
         Command::Devices(args) => commands::devices::run(args, ui),
+        Command::RpcServer(args) => commands::rpc_server::run(args, ui),
         Command::Doctor(args) => commands::doctor::run(args, ui),
     }
 }

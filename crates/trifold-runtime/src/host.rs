@@ -89,6 +89,16 @@ pub struct Table {
     procedure:
         unsafe extern "C" fn(*mut Fault, *mut *mut c_void, *mut c_void, *const c_char) -> bool,
     call: unsafe extern "C" fn(*mut Fault, *mut (), *mut c_void) -> bool,
+    add_server:
+        unsafe extern "C" fn(*mut Fault, *mut *mut c_void, *mut c_void, *const c_char) -> bool,
+    serve: unsafe extern "C" fn(
+        *mut Fault,
+        *mut bool,
+        *mut c_void,
+        *const c_char,
+        usize,
+        *mut c_void,
+    ) -> bool,
 }
 
 /// Mirrors `device` of the shim.
@@ -176,6 +186,42 @@ impl Host {
         let backend = self
             .call(|table, fault, result| unsafe { (table.load)(fault, result, path.as_ptr()) })?;
         Ok(NonNull::new(backend).map(BackendHandle))
+    }
+
+    /// Adds the devices of a server (`host:port`), as a backend of their own. `None` if this backend knows no
+    /// servers, or the server has no device. Adding one twice gives the same.
+    ///
+    /// # Errors
+    /// What the engine throws, for instance because there is no server.
+    pub fn add_server(
+        &self,
+        backend: BackendHandle,
+        address: &CStr,
+    ) -> Result<Option<BackendHandle>, EngineError> {
+        // SAFETY: a function of the table with this signature; the address lives until after the call.
+        let server = self.call(|table, fault, result| unsafe {
+            (table.add_server)(fault, result, backend.0.as_ptr(), address.as_ptr())
+        })?;
+        Ok(NonNull::new(server).map(BackendHandle))
+    }
+
+    /// Serves a device to other computers at `address` (`host:port`), computing with so many threads where
+    /// that is a choice. Returns only if that cannot go on: false if this backend cannot serve.
+    ///
+    /// # Errors
+    /// What the engine throws.
+    pub fn serve(
+        &self,
+        backend: BackendHandle,
+        address: &CStr,
+        threads: usize,
+        device: DeviceHandle,
+    ) -> Result<bool, EngineError> {
+        // SAFETY: as in `add_server`; the device is one of this engine's, or else of one with the same ggml.
+        self.call(|table, fault, result| unsafe {
+            let (backend, device) = (backend.0.as_ptr(), device.as_ptr());
+            (table.serve)(fault, result, backend, address.as_ptr(), threads, device)
+        })
     }
 
     /// All devices that the engine's ggml has.

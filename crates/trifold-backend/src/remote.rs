@@ -1,0 +1,136 @@
+//! Devices of other computers, by a plugin that speaks with a server there.
+//!
+//! ggml's protocol has neither encryption nor passwords, and its server trusts what clients send: it is for
+//! networks only where everybody is trusted. Nothing is served beyond this computer unless told.
+
+use std::{
+    ffi::CString,
+    net::SocketAddrV4,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use trifold_runtime::{Host, host::BackendHandle, log};
+
+use crate::{BackendError, Device, Search, load};
+
+/// A server whose devices an engine has.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    host: usize,
+    backend: BackendHandle,
+    pub(crate) address: String,
+    /// The file of the plugin that speaks with it.
+    pub(crate) plugin: PathBuf,
+}
+
+static SERVERS: Mutex<Vec<Server>> = Mutex::new(Vec::new());
+
+/// Adds the devices of a server to an engine, unless that was done before. Does nothing if no plugin of this kind
+/// is loaded: then there is no such device.
+pub(crate) fn add(host: &'static Host, kind: &str, address: &str) -> Result<(), BackendError> {
+    let loaded = load::loaded(host);
+    let Some(plugin) = loaded.iter().find(|plugin| plugin.note.kind == kind) else {
+        return Ok(());
+    };
+    let place = std::ptr::from_ref(host) as usize;
+    let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
+    if servers
+        .iter()
+        .any(|server| server.host == place && server.address == address)
+    {
+        return Ok(());
+    }
+    let failed = |why: String| BackendError::Server {
+        address: address.to_owned(),
+        why,
+    };
+    let text = CString::new(address).map_err(|_| failed("not an address".into()))?;
+    let (added, lines) = log::keeping(|| host.add_server(plugin.backend, &text));
+    let backend = added
+        .map_err(|error| failed(error.to_string()))?
+        .ok_or_else(|| failed(or(&lines, "it has no device")))?;
+    servers.push(Server {
+        host: place,
+        backend,
+        address: address.to_owned(),
+        plugin: plugin.path.clone(),
+    });
+    Ok(())
+}
+
+/// The server that an engine's backend stands for.
+pub(crate) fn server(host: &'static Host, backend: BackendHandle) -> Option<Server> {
+    let place = std::ptr::from_ref(host) as usize;
+    let servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = servers
+        .iter()
+        .find(|server| server.host == place && server.backend == backend);
+    found.cloned()
+}
+
+/// Serves a device of this computer to others, with the plugin of the kind `rpc`, and returns only if that
+/// cannot go on. `threads` is for a CPU. One client at a time.
+///
+/// Whoever reaches the address can have this process compute, and read and write its memory: use a loopback
+/// address, or a network where everybody is trusted.
+///
+/// ```no_run
+/// use trifold_backend::{Search, devices, serve};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let host = &trifold_llama_sys::HOST;
+/// let cpu = devices(host, &Search::default())?.devices.remove(0);
+/// serve(host, &Search::default(), "127.0.0.1:50052".parse()?, 4, &cpu)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`BackendError::Serve`] if the address cannot be had or there is no such plugin; what the engine throws.
+pub fn serve(
+    host: &'static Host,
+    search: &Search,
+    address: SocketAddrV4,
+    threads: usize,
+    device: &Device,
+) -> Result<(), BackendError> {
+    /// The one kind of plugin that has a server.
+    const KIND: &str = "rpc";
+    let (candidates, mut refused) = search.candidates();
+    for candidate in &candidates {
+        if let Err(error) = load::load(host, candidate, search, |note| note.kind == KIND) {
+            refused.push(crate::Refusal {
+                path: candidate.path.clone(),
+                error: Box::new(error),
+            });
+        }
+    }
+    let loaded = load::loaded(host);
+    let Some(plugin) = loaded.iter().find(|plugin| plugin.note.kind == KIND) else {
+        return Err(BackendError::NoDevice {
+            request: KIND.into(),
+            there: vec![device.id()],
+            tried: refused,
+        });
+    };
+    let failed = |why: String| BackendError::Serve {
+        address: address.to_string(),
+        why,
+    };
+    let text = CString::new(address.to_string()).map_err(|_| failed("not an address".into()))?;
+    let (served, lines) =
+        log::keeping(|| host.serve(plugin.backend, &text, threads, device.handle()));
+    if served? {
+        return Err(failed(or(&lines, "the address cannot be had")));
+    }
+    Err(failed("the plugin has no server".into()))
+}
+
+fn or(lines: &[String], else_: &str) -> String {
+    if lines.is_empty() {
+        else_.into()
+    } else {
+        lines.join("; ")
+    }
+}
