@@ -57,7 +57,7 @@ bool is_registered(ggml_backend_reg_t backend) {
 
 // The devices of another computer, as a backend of their own. Null if this backend has none of that kind, or
 // the server has no device.
-ggml_backend_reg_t add_server(ggml_backend_reg_t backend, const char * address) {
+ggml_backend_reg_t add_devices_of(ggml_backend_reg_t backend, const char * address) {
     void * function = ggml_backend_reg_get_proc_address(backend, "ggml_backend_rpc_add_server");
     if (function == nullptr) {
         return nullptr;
@@ -70,7 +70,7 @@ ggml_backend_reg_t add_server(ggml_backend_reg_t backend, const char * address) 
 }
 
 // Serves a device of this computer to others; returns only if it cannot go on. False if this backend cannot serve.
-bool serve(ggml_backend_reg_t backend, const char * address, size_t n_threads, ggml_backend_dev_t device) {
+bool serve_device(ggml_backend_reg_t backend, const char * address, size_t n_threads, ggml_backend_dev_t device) {
     void * function = ggml_backend_reg_get_proc_address(backend, "ggml_backend_rpc_start_server");
     if (function == nullptr) {
         return false;
@@ -108,8 +108,8 @@ struct host {
     guarded_fn<&describe_device> describe;
     guarded_fn<&find_procedure> procedure;
     guarded_fn<&call_procedure> call;
-    guarded_fn<&add_server> add_server;
-    guarded_fn<&serve> serve;
+    guarded_fn<&add_devices_of> add_server;
+    guarded_fn<&serve_device> serve;
 };
 
 const host table = {
@@ -119,8 +119,8 @@ const host table = {
     &trifold::guarded<&describe_device>::call,
     &trifold::guarded<&find_procedure>::call,
     &trifold::guarded<&call_procedure>::call,
-    &trifold::guarded<&add_server>::call,
-    &trifold::guarded<&serve>::call,
+    &trifold::guarded<&add_devices_of>::call,
+    &trifold::guarded<&serve_device>::call,
 };
 
 } // namespace
