@@ -375,6 +375,10 @@ impl Checks<'_> {
                     .map(|version| format!("backend API {version}")),
             );
             words.extend(ggml.max_name.map(|size| format!("GGML_MAX_NAME {size}")));
+            words.extend(
+                ggml.tensor_overhead
+                    .map(|size| format!("{size} bytes for a tensor")),
+            );
             words.push(if ggml.exported { "exported" } else { "hidden" }.into());
             self.found(
                 &GGML,

@@ -30,6 +30,9 @@ pub struct Ggml {
     /// `GGML_MAX_NAME`, which changes the size of a tensor: from `ggml_format_name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_name: Option<u32>,
+    /// What a tensor takes in a context, in bytes: what `ggml_tensor_overhead()` gives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tensor_overhead: Option<u32>,
     /// Whether other files can bind to it.
     pub exported: bool,
 }
@@ -102,6 +105,8 @@ pub(crate) fn find(
             .filter_map(|address| Fields(&image.up_to(address, 8)?).u32(0))
             .find(|version| (1..100).contains(version)),
         max_name: defined("ggml_format_name").and_then(|symbol| name_size(image, symbol.value)),
+        tensor_overhead: defined("ggml_tensor_overhead")
+            .and_then(|symbol| constant(image, symbol.value)),
         exported,
     }))
 }
@@ -214,6 +219,19 @@ fn addresses(image: &Image, address: u64, size: u64) -> Vec<u64> {
         .iter()
         .filter_map(|instruction| lea(&instruction))
         .collect()
+}
+
+/// The number that a function gives back.
+fn constant(image: &Image, address: u64) -> Option<u32> {
+    instructions(image, address, |instruction| {
+        let immediate = matches!(
+            instruction.op1_kind(),
+            OpKind::Immediate32 | OpKind::Immediate32to64 | OpKind::Immediate64
+        );
+        let result = matches!(instruction.op0_register(), Register::EAX | Register::RAX);
+        (instruction.mnemonic() == Mnemonic::Mov && immediate && result)
+            .then(|| u32::try_from(instruction.immediate(1)).ok())?
+    })
 }
 
 /// The size that `vsnprintf` gets: the second argument.

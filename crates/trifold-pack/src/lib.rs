@@ -38,6 +38,7 @@ mod owners;
 mod parallel;
 pub mod report;
 mod rules;
+pub mod seal;
 mod text;
 mod wheel;
 mod workspace;

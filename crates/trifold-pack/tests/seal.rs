@@ -127,6 +127,7 @@ fn json_tells_what_is_visible_hidden_and_needed() {
     let output = seal(&arguments(&["--json", "--prefix", "my_"]));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let expected = serde_json::json!({
+        "schema": 1,
         "exports": [{"name": "small_make", "sealed": "my_small_make"}],
         "hidden": 1,
         "outside": ["malloc"],

@@ -1,11 +1,7 @@
 use std::path::PathBuf;
 
-use serde_json::json;
-use trifold_build::{
-    seal::{Library, Report},
-    toolchain::Toolchain,
-};
-use trifold_pack::PackError;
+use trifold_build::{seal::Library, toolchain::Toolchain};
+use trifold_pack::{PackError, seal};
 
 use super::print;
 use crate::Outcome;
@@ -15,16 +11,16 @@ use crate::Outcome;
 pub(crate) struct Args {
     /// Relocatable objects and static archives, compiled with -fPIC where a shared library is to be made
     /// of them, and C++ with -fno-gnu-unique.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "schema", value_name = "FILE")]
     inputs: Vec<PathBuf>,
 
     /// Symbols that stay visible: a name, or a pattern with `*` and `?`. Each must match something.
-    #[arg(long, required = true, value_name = "PATTERN")]
+    #[arg(long, required_unless_present = "schema", value_name = "PATTERN")]
     keep: Vec<String>,
 
     /// Where the sealed object goes.
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(long, short, required_unless_present = "schema", value_name = "FILE")]
+    output: Option<PathBuf>,
 
     /// Put this before the names of the symbols that stay visible.
     #[arg(long, value_name = "TEXT")]
@@ -39,9 +35,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", requires = "prefix")]
     header: Option<PathBuf>,
 
-    /// Print the report as JSON: `exports` (`name`, `sealed`), `hidden`, `outside`.
+    /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+
+    /// Print the schema of the JSON report.
+    #[arg(long, exclusive = true)]
+    schema: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -55,13 +55,18 @@ The result is read back: it defines what was kept and nothing else, nothing in i
 Exit code: 0, or 1 if it could not be sealed, 2 for wrong usage.";
 
 pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
+    if args.schema {
+        print(&seal::schema())?;
+        return Ok(Outcome::Clean);
+    }
+    let output = args.output.as_deref().expect("clap demands it");
     let library = Library {
         inputs: args.inputs.clone(),
         keep: args.keep.clone(),
         prefix: args.prefix.clone(),
         outside: (!args.outside.is_empty()).then(|| args.outside.clone()),
     };
-    let report = library.seal(&Toolchain::find()?, &args.output)?;
+    let report = library.seal(&Toolchain::find()?, output)?;
     if let Some(path) = &args.header {
         fs_err::write(path, report.header()).map_err(|source| PackError::Io {
             what: "Could not write",
@@ -70,26 +75,17 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
         })?;
     }
     print(&if args.json {
-        as_json(&report)
+        seal::to_json(&report)
     } else {
         format!(
             "Sealed: {}\n  visible  {}\n  hidden   {}\n  needs    {}\n",
-            args.output.display(),
+            output.display(),
             report.exports.len(),
             report.hidden,
             some(&report.outside)
         )
     })?;
     Ok(Outcome::Clean)
-}
-
-fn as_json(report: &Report) -> String {
-    let exports = report.exports.iter();
-    let exports: Vec<_> = exports
-        .map(|export| json!({"name": export.name, "sealed": export.sealed}))
-        .collect();
-    let report = json!({"exports": exports, "hidden": report.hidden, "outside": report.outside});
-    format!("{report:#}\n")
 }
 
 /// The first names of a list, and how many more there are.

@@ -131,6 +131,10 @@ fn ggml(native: &Native, reference: &str) -> Option<Value> {
             ggml.api_version.map(|version| version.to_string()),
         ),
         ("max-name", ggml.max_name.map(|size| size.to_string())),
+        (
+            "tensor-overhead",
+            ggml.tensor_overhead.map(|size| size.to_string()),
+        ),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some(json!({ "name": format!("ggml:{name}"), "value": value? })))

@@ -288,7 +288,7 @@ fn a_module_whose_slot_needs_a_newer_cpu() {
 #[test]
 fn ggml_and_what_it_says_of_itself() {
     let source = show(
-        "#include <stdarg.h>\n#include <stdio.h>\nstruct tensor { char head[200]; char name[128]; };\nSHOW const char *ggml_version(void) { return \"0.9.5\"; }\nSHOW const char *ggml_commit(void) { return \"a1b2c3d\"; }\nSHOW void ggml_init(void) { puts(\"GGML_ASSERT(x) failed\"); }\nSHOW struct tensor *ggml_format_name(struct tensor *t, const char *f, ...) { va_list a; va_start(a, f); vsnprintf(t->name, sizeof t->name, f, a); va_end(a); return t; }\nvoid fill(void);\nSHOW void *ggml_backend_cpu_reg(void) { static struct { int version; void *table; } r = { 2, ggml_init }; return &r; }",
+        "#include <stdarg.h>\n#include <stdio.h>\nstruct tensor { char head[200]; char name[128]; };\nSHOW const char *ggml_version(void) { return \"0.9.5\"; }\nSHOW const char *ggml_commit(void) { return \"a1b2c3d\"; }\nSHOW unsigned long ggml_tensor_overhead(void) { return 368; }\nSHOW void ggml_init(void) { puts(\"GGML_ASSERT(x) failed\"); }\nSHOW struct tensor *ggml_format_name(struct tensor *t, const char *f, ...) { va_list a; va_start(a, f); vsnprintf(t->name, sizeof t->name, f, a); va_end(a); return t; }\nvoid fill(void);\nSHOW void *ggml_backend_cpu_reg(void) { static struct { int version; void *table; } r = { 2, ggml_init }; return &r; }",
     );
     let package = audited(&Compiled::new("libggml.so", &source, &["-O2"]).path);
     let ggml = package.natives[0].ggml.as_ref().unwrap();
@@ -296,6 +296,7 @@ fn ggml_and_what_it_says_of_itself() {
     assert_eq!(ggml.commit.as_deref(), Some("a1b2c3d"));
     assert_eq!(ggml.max_name, Some(128));
     assert_eq!(ggml.api_version, Some(2));
+    assert_eq!(ggml.tensor_overhead, Some(368));
     assert!(ggml.exported);
     // Hidden and stripped, it is still found, by what it says when it fails.
     let hidden = source.replace("visibility(\"default\")", "used");
