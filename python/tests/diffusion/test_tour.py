@@ -183,7 +183,7 @@ def test_a_bar(sd, capsys):
 
 def test_versions():
     found = dict(versions())
-    assert set(found) == {"stable-diffusion.cpp", "ggml", "system_info"}
+    assert set(found) == {"stable-diffusion.cpp", "ggml", "cpu_level", "system_info"}
     assert all(found.values())
 
 
