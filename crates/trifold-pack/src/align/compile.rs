@@ -69,7 +69,12 @@ impl Check<'_> {
                 };
             }
         }
-        found.errors.extend(errors);
+        // Those of the engine first: our shim's follow from the same functions that are missing.
+        let own = format!("{name}/");
+        let (first, last): (Vec<_>, Vec<_>) = errors
+            .into_iter()
+            .partition(|error: &Diagnostic| error.place.starts_with(&own));
+        found.errors.extend(first.into_iter().chain(last));
         found.deprecations.extend(deprecations);
         if tree.id != ggml.id {
             let headers = self.each(&jobs, |job| self.own_headers(job, tree))?;
