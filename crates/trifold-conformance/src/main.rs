@@ -16,10 +16,14 @@ mod speech;
 #[cfg(feature = "llama")]
 mod text;
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
+use trifold_backend::{DeviceOptions, DeviceRequest, Search};
 
 use crate::{
     answers::Answers,
@@ -40,6 +44,18 @@ struct Arguments {
     /// Which models to run.
     #[arg(long, value_enum, default_value_t)]
     size: Size,
+
+    /// What to compute on.
+    #[arg(long, default_value = "cpu")]
+    device: DeviceRequest,
+
+    /// The backend plugin of that device.
+    #[arg(long)]
+    backend: Option<PathBuf>,
+
+    /// Of the CPU. With one, sums are made in the same order every time.
+    #[arg(long, default_value = "1")]
+    threads: NonZeroUsize,
 
     /// The file to write, as JSON; with `--save-models` the folder.
     #[arg(long, short)]
@@ -70,7 +86,14 @@ fn main() -> Result<()> {
     if arguments.save_models {
         return save(arguments.engine, &files, &arguments.output);
     }
-    let answers = run(arguments.engine, &files)?;
+    let on = Place {
+        devices: DeviceOptions {
+            device: arguments.device,
+            search: Search::only(arguments.backend),
+        },
+        threads: arguments.threads,
+    };
+    let answers = run(arguments.engine, &files, &on)?;
     let json = serde_json::to_vec(&answers).context("Could not write JSON")?;
     fs_err::write(&arguments.output, json)?;
     Ok(())
@@ -93,13 +116,19 @@ fn save(engine: Engine, files: &Files, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn run(engine: Engine, files: &Files) -> Result<Answers> {
+/// What to compute on.
+struct Place {
+    devices: DeviceOptions,
+    threads: NonZeroUsize,
+}
+
+fn run(engine: Engine, files: &Files, on: &Place) -> Result<Answers> {
     match engine {
         #[cfg(feature = "diffusion")]
-        Engine::Diffusion => picture::answers(files),
+        Engine::Diffusion => picture::answers(files, on),
         #[cfg(feature = "llama")]
-        Engine::Llama => text::answers(files),
+        Engine::Llama => text::answers(files, on),
         #[cfg(feature = "whisper")]
-        Engine::Whisper => speech::answers(files),
+        Engine::Whisper => speech::answers(files, on),
     }
 }

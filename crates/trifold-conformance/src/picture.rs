@@ -1,11 +1,10 @@
 //! What stable-diffusion.cpp gives.
 
-use std::num::NonZeroUsize;
-
 use anyhow::{Context as _, Result};
 use trifold_diffusion::{Model, ModelOptions, Seed};
 
 use crate::{
+    Place,
     answers::{Answers, Case, Output},
     models::Files,
 };
@@ -16,11 +15,12 @@ const PROMPTS: [(&str, u64); 3] = [
     ("a yellow sun over green hills", 2),
 ];
 
-pub(crate) fn answers(files: &Files) -> Result<Answers> {
+pub(crate) fn answers(files: &Files, on: &Place) -> Result<Answers> {
     let mut cases = Vec::new();
     for file in files.picture()? {
         let mut options = ModelOptions::new(&file.path);
-        options.threads = NonZeroUsize::new(1);
+        options.threads = Some(on.threads);
+        options.devices = on.devices.clone();
         let mut model = Model::load_with(&options)?;
         let count = if file.random { 1 } else { PROMPTS.len() };
         for (prompt, seed) in &PROMPTS[..count] {

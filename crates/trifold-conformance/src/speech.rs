@@ -1,18 +1,20 @@
 //! What whisper.cpp gives.
 
 use anyhow::{Context as _, Result};
-use trifold_whisper::{Language, Model, Options, Transcriber};
+use trifold_whisper::{Hooks, Language, Model, Options, Transcriber};
 
 use crate::{
+    Place,
     answers::{Answers, Case, Output},
     models::Files,
 };
 
-pub(crate) fn answers(files: &Files) -> Result<Answers> {
+pub(crate) fn answers(files: &Files, on: &Place) -> Result<Answers> {
     let mut cases = Vec::new();
     let recordings = files.recordings()?;
     for file in files.speech()? {
-        let mut transcriber = Model::load(&file.path)?.transcriber()?;
+        let model = Model::load_on(&file.path, &on.devices, &mut Hooks::new())?;
+        let mut transcriber = model.transcriber()?;
         for recording in &recordings {
             let input = recording.file_name().unwrap_or_default().to_string_lossy();
             let samples = trifold_whisper::audio::load(recording)?;
@@ -21,7 +23,7 @@ pub(crate) fn answers(files: &Files) -> Result<Answers> {
                 random: file.random,
                 sha256: file.sha256.clone(),
                 input: input.clone().into_owned(),
-                output: output(&mut transcriber, &samples)
+                output: output(&mut transcriber, &samples, on)
                     .with_context(|| format!("{}: {input}", file.name))?,
             });
         }
@@ -33,7 +35,7 @@ pub(crate) fn answers(files: &Files) -> Result<Answers> {
     })
 }
 
-fn output(transcriber: &mut Transcriber, samples: &[f32]) -> Result<Output> {
+fn output(transcriber: &mut Transcriber, samples: &[f32], on: &Place) -> Result<Output> {
     // The first attempt is the only one, whatever it gives: later ones are sampled.
     let options = Options {
         language: Language::from("en"),
@@ -41,7 +43,7 @@ fn output(transcriber: &mut Transcriber, samples: &[f32]) -> Result<Output> {
         entropy_threshold: 0.0,
         logprob_threshold: -100.0,
         no_speech_threshold: 1.0,
-        threads: Some(1),
+        threads: Some(on.threads.get()),
         ..Options::default()
     };
     let transcript = transcriber.transcribe(samples, &options)?;
@@ -53,12 +55,12 @@ fn output(transcriber: &mut Transcriber, samples: &[f32]) -> Result<Output> {
             .map(|token| (token.id, token.probability))
             .collect(),
         text: transcript.text,
-        languages: languages(transcriber, samples)?,
+        languages: languages(transcriber, samples, on)?,
     })
 }
 
-fn languages(transcriber: &mut Transcriber, samples: &[f32]) -> Result<Vec<f32>> {
-    let mut languages = transcriber.detect_language(samples, Some(1))?;
+fn languages(transcriber: &mut Transcriber, samples: &[f32], on: &Place) -> Result<Vec<f32>> {
+    let mut languages = transcriber.detect_language(samples, Some(on.threads.get()))?;
     languages.sort_by(|one, other| one.code.cmp(&other.code));
     Ok(languages
         .iter()

@@ -1,13 +1,12 @@
 //! What llama.cpp gives.
 
-use std::num::NonZeroUsize;
-
 use anyhow::{Context as _, Result};
 use trifold_llama::{
     Context, ContextOptions, GenerateOptions, Model, SamplingOptions, Special, Token,
 };
 
 use crate::{
+    Place,
     answers::{Answers, Case, Output},
     models::Files,
 };
@@ -21,13 +20,14 @@ const PROMPTS: [&str; 3] = [
 /// How many tokens of an answer.
 const ANSWER: u32 = 32;
 
-pub(crate) fn answers(files: &Files) -> Result<Answers> {
+pub(crate) fn answers(files: &Files, on: &Place) -> Result<Answers> {
     let mut cases = Vec::new();
     for file in files.text()? {
-        let model = Model::load(&file.path)?;
+        let options = Model::options().device(on.devices.clone());
+        let model = options.load(&file.path)?;
         let options = ContextOptions {
             n_ctx: 512,
-            threads: NonZeroUsize::new(1),
+            threads: Some(on.threads),
             ..ContextOptions::default()
         };
         let mut context = model.context(&options)?;
