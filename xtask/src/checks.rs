@@ -19,17 +19,31 @@ pub(crate) enum Part {
     Rust,
     /// The Python packages, from wheels.
     Python,
+    /// All tests of the engines once more, on a device of a plugin. Not part of the whole: it takes minutes.
+    Devices,
 }
 
 /// Everything that must pass. A second run reuses what the first compiled.
 pub(crate) fn test(part: Option<Part>) -> Result<()> {
-    if part != Some(Part::Python) {
-        rust()?;
+    match part {
+        Some(Part::Rust) => rust(),
+        Some(Part::Python) => packages::test(root()),
+        Some(Part::Devices) => devices(),
+        None => rust().and_then(|()| packages::test(root())),
     }
-    if part != Some(Part::Rust) {
-        packages::test(root())?;
-    }
-    Ok(())
+}
+
+/// What the engines do on the CPU they must do on a device of a plugin.
+fn devices() -> Result<()> {
+    let mut plugin = cargo(["test", "--locked", "-p", "trifold-cli", "--test", "devices"]);
+    step("All engines on a device of a plugin", &mut plugin)?;
+    // Which has left the plugin behind.
+    let plugin = target().join("tmp/twin-llama/libtrifold-backend-twin.so");
+    let mut engines = cargo(["test", "--locked", "--tests"]);
+    engines.args(["-p", "trifold-llama", "-p", "trifold-whisper"]);
+    engines.args(["-p", "trifold-diffusion"]);
+    engines.env("TRIFOLD_BACKEND_PATH", plugin);
+    step("All tests of the engines on that device", &mut engines)
 }
 
 fn rust() -> Result<()> {
@@ -43,14 +57,6 @@ fn rust() -> Result<()> {
     let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
     aligned.env("RUST_TEST_THREADS", threads.to_string());
     step("Tests, engines aligned to one ggml", &mut aligned)?;
-    // What the engines do on the CPU they must do on a device of a plugin: the same tests, with one that the
-    // tests of the program have left behind.
-    let plugin = target().join("tmp/twin-llama/libtrifold-backend-twin.so");
-    let mut device = cargo(["test", "--locked", "--tests"]);
-    device.args(["-p", "trifold-llama", "-p", "trifold-whisper"]);
-    device.args(["-p", "trifold-diffusion"]);
-    device.env("TRIFOLD_BACKEND_PATH", plugin);
-    step("The engines on another device", &mut device)?;
     // Engines with a ggml of their own each: the seal is what makes three revisions in one process
     // possible. In a target folder of its own, so that the two modes do not undo each other.
     let mut pinned = cargo([
