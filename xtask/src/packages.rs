@@ -50,7 +50,9 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     let mut audit = checks::cargo(["run", "--locked", "--quiet", "-p", "trifold-pack", "--"]);
     let bom = root.join("target/python/bom.json");
     fs_err::create_dir_all(root.join("target/python"))?;
-    audit.args(["audit", "--deny", "warnings", "--sbom"]).arg(&bom);
+    audit
+        .args(["audit", "--deny", "warnings", "--sbom"])
+        .arg(&bom);
     audit.args(&aligned);
     step("Python: audit of the wheels", &mut audit)?;
     let default = &interpreters.default;

@@ -6,22 +6,17 @@
 use std::{
     ffi::CString,
     net::SocketAddrV4,
-    path::PathBuf,
     sync::{Mutex, PoisonError},
 };
 
-use trifold_runtime::{Host, host::BackendHandle, log};
+use trifold_runtime::{Host, log};
 
 use crate::{BackendError, Device, Search, load};
 
 /// A server whose devices an engine has.
-#[derive(Clone, Debug)]
-pub(crate) struct Server {
+struct Server {
     host: usize,
-    backend: BackendHandle,
-    pub(crate) address: String,
-    /// The file of the plugin that speaks with it.
-    pub(crate) plugin: PathBuf,
+    address: String,
 }
 
 static SERVERS: Mutex<Vec<Server>> = Mutex::new(Vec::new());
@@ -47,26 +42,26 @@ pub(crate) fn add(host: &'static Host, kind: &str, address: &str) -> Result<(), 
     };
     let text = CString::new(address).map_err(|_| failed("not an address".into()))?;
     let (added, lines) = log::keeping(|| host.add_server(plugin.backend, &text));
-    let backend = added
-        .map_err(|error| failed(error.to_string()))?
-        .ok_or_else(|| failed(or(&lines, "it has no device")))?;
+    let added = added.map_err(|error| failed(error.to_string()))?;
+    if added.is_none() {
+        return Err(failed(or(&lines, "it has no device")));
+    }
     servers.push(Server {
         host: place,
-        backend,
         address: address.to_owned(),
-        plugin: plugin.path.clone(),
     });
     Ok(())
 }
 
-/// The server that an engine's backend stands for.
-pub(crate) fn server(host: &'static Host, backend: BackendHandle) -> Option<Server> {
+/// The server that has a device: ggml describes it by the server's address.
+pub(crate) fn server_of(host: &'static Host, description: &str) -> Option<String> {
     let place = std::ptr::from_ref(host) as usize;
     let servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let found = servers
+    let known = |server: &&Server| server.host == place && server.address == description;
+    servers
         .iter()
-        .find(|server| server.host == place && server.backend == backend);
-    found.cloned()
+        .find(known)
+        .map(|server| server.address.clone())
 }
 
 /// Serves a device of this computer to others, with the plugin of the kind `rpc`, and returns only if that

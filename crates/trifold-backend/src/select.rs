@@ -233,11 +233,7 @@ fn present(host: &'static Host) -> Result<Vec<Device>, BackendError> {
     let mut accelerators = 0;
     let mut devices = Vec::new();
     for found in host.devices()? {
-        let server = remote::server(host, found.backend);
-        let owner = loaded.iter().find(|one| match &server {
-            Some(server) => server.plugin == one.path,
-            None => one.backend == found.backend,
-        });
+        let owner = loaded.iter().find(|one| one.backend == found.backend);
         let plugin = owner.map(|loaded| plugin_of(loaded));
         let kind = owner.map_or("cpu", |loaded| &loaded.note.kind).to_owned();
         let accelerator = (found.kind == DeviceKind::Gpu).then(|| {
@@ -247,7 +243,7 @@ fn present(host: &'static Host) -> Result<Vec<Device>, BackendError> {
         if plugin.is_none() && found.kind != DeviceKind::Cpu {
             continue;
         }
-        let server = server.map(|server| server.address);
+        let server = owner.and_then(|_| remote::server_of(host, &found.description));
         let index = counts.entry((kind.clone(), server.clone())).or_default();
         devices.push(Device {
             kind,

@@ -439,6 +439,10 @@ impl Planner<'_> {
                 include_str!("../shim/guard.hpp").to_owned(),
             ),
             (
+                "cpu.cpp".to_owned(),
+                include_str!("../shim/cpu.cpp").to_owned(),
+            ),
+            (
                 "stdio.cpp".to_owned(),
                 include_str!("../shim/stdio.cpp").to_owned(),
             ),
@@ -465,6 +469,7 @@ impl Planner<'_> {
         let files = [
             ("guard.hpp", include_str!("../shim/guard.hpp")),
             ("shared_ggml.cpp", include_str!("../shim/shared_ggml.cpp")),
+            ("cpu.cpp", include_str!("../shim/cpu.cpp")),
             ("stdio.cpp", include_str!("../shim/stdio.cpp")),
         ]
         .map(|(name, text)| (name.to_owned(), text.to_owned()));
