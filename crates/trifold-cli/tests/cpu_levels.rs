@@ -6,12 +6,9 @@ use serde_json::Value;
 
 mod support;
 
-use support::{Outcome, trifold};
+use support::{Outcome, SAME_TO_THE_EYE, psnr, trifold};
 
 const VARIABLE: &str = "TRIFOLD_CPU_LEVEL";
-
-/// Pictures of two levels differ by rounding: by less than can be seen.
-const LEAST_PSNR: f64 = 40.0;
 
 /// Token ids of a story that the demo model tells without any chance.
 fn story(outcome: &Outcome) -> Vec<Value> {
@@ -77,7 +74,7 @@ fn every_level_gives_the_same_answers() {
         assert_eq!(hear(level), heard, "{level}");
         let psnr = psnr(&draw(level), &drawn);
         assert!(
-            psnr > LEAST_PSNR,
+            psnr > SAME_TO_THE_EYE,
             "{level}: the picture differs by {psnr} dB"
         );
     }
@@ -143,16 +140,4 @@ fn emulated(cpu: &str, arguments: &[&str], level: &str) -> Outcome {
         .env(VARIABLE, level)
         .on(EMULATOR, &["-cpu", cpu])
         .run()
-}
-
-/// Peak signal-to-noise ratio of two pictures of 8 bits a channel, in dB; infinite if they are equal.
-fn psnr(one: &[u8], other: &[u8]) -> f64 {
-    assert_eq!(one.len(), other.len());
-    let error: f64 = one
-        .iter()
-        .zip(other)
-        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
-        .sum();
-    let mean = error / f64::from(u32::try_from(one.len()).unwrap());
-    10.0 * (255.0 * 255.0 / mean).log10()
 }

@@ -26,6 +26,15 @@ fn help() {
       -q, --quiet       Show no progress and no notes
       -v, --verbose...  Show what the engines log; twice for all of it
 
+    Devices:
+          --device <DEVICE>        What to compute on: auto (an accelerator if there is one), cpu, cuda,
+                                   cuda:1, or for text models several with commas
+          --backend <PATH>         A backend plugin, or a folder of them, that comes before all others
+          --gpu-layers <N>         How many layers of a text model the accelerators compute [default:
+                                   all]
+          --tensor-split <SHARES>  The share of each device in a text model, with commas [default: by
+                                   their free memory]
+
     Examples:
       trifold inspect demo:story
       trifold inspect --tensors model.safetensors

@@ -360,3 +360,18 @@ macro_rules! snapshot {
     };
 }
 pub(crate) use snapshot;
+
+/// In dB: pictures that differ by rounding, other sums on another CPU or device, differ by less than can be seen.
+pub(crate) const SAME_TO_THE_EYE: f64 = 40.0;
+
+/// Peak signal-to-noise ratio of two pictures of 8 bits a channel, in dB; infinite if they are equal.
+pub(crate) fn psnr(one: &[u8], other: &[u8]) -> f64 {
+    assert_eq!(one.len(), other.len());
+    let error: f64 = one
+        .iter()
+        .zip(other)
+        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+        .sum();
+    let mean = error / f64::from(u32::try_from(one.len()).unwrap());
+    10.0 * (255.0 * 255.0 / mean).log10()
+}
