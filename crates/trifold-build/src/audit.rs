@@ -151,7 +151,16 @@ fn is_expected(symbol: &VersionedSymbol, extension: bool) -> bool {
         && ["Py", "_Py"]
             .iter()
             .any(|prefix| symbol.name.starts_with(prefix));
-    let newer = ["__cxa_thread_atexit_impl", "getrandom", "gettid", "statx"];
+    let newer = [
+        "__cxa_thread_atexit_impl",
+        "getrandom",
+        "gettid",
+        "pidfd_getpid",
+        "pidfd_spawnp",
+        "posix_spawn_file_actions_addchdir",
+        "posix_spawn_file_actions_addchdir_np",
+        "statx",
+    ];
     symbol.name.is_empty()
         || python
         || OPTIONAL.contains(&symbol.name.as_str())
