@@ -83,6 +83,15 @@ fn help_of_generate() {
       -q, --quiet       Show no progress and no notes
       -v, --verbose...  Show what the engines log; twice for all of it
 
+    Devices:
+          --device <DEVICE>        What to compute on: auto (an accelerator if there is one), cpu, cuda,
+                                   cuda:1, or for text models several with commas
+          --backend <PATH>         A backend plugin, or a folder of them, that comes before all others
+          --gpu-layers <N>         How many layers of a text model the accelerators compute [default:
+                                   all]
+          --tensor-split <SHARES>  The share of each device in a text model, with commas [default: by
+                                   their free memory]
+
     Examples:
       trifold generate "Once upon a time"
       trifold generate --temperature 0 --max-tokens 50 --file notes.txt
@@ -172,6 +181,15 @@ fn help_of_chat() {
       -q, --quiet       Show no progress and no notes
       -v, --verbose...  Show what the engines log; twice for all of it
 
+    Devices:
+          --device <DEVICE>        What to compute on: auto (an accelerator if there is one), cpu, cuda,
+                                   cuda:1, or for text models several with commas
+          --backend <PATH>         A backend plugin, or a folder of them, that comes before all others
+          --gpu-layers <N>         How many layers of a text model the accelerators compute [default:
+                                   all]
+          --tensor-split <SHARES>  The share of each device in a text model, with commas [default: by
+                                   their free memory]
+
     Examples:
       trifold chat
       trifold chat --model model.gguf --system "You are a pirate."
@@ -212,6 +230,15 @@ fn help_of_embed() {
           --json        Print the result as JSON
       -q, --quiet       Show no progress and no notes
       -v, --verbose...  Show what the engines log; twice for all of it
+
+    Devices:
+          --device <DEVICE>        What to compute on: auto (an accelerator if there is one), cpu, cuda,
+                                   cuda:1, or for text models several with commas
+          --backend <PATH>         A backend plugin, or a folder of them, that comes before all others
+          --gpu-layers <N>         How many layers of a text model the accelerators compute [default:
+                                   all]
+          --tensor-split <SHARES>  The share of each device in a text model, with commas [default: by
+                                   their free memory]
 
     Examples:
       trifold embed "a red cat" "a blue cat"
