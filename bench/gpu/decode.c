@@ -1,6 +1,9 @@
 /* How fast llama.cpp computes: prompts of 512 tokens and single tokens, in tokens a second.
  *
- *     decode MODEL [PLUGIN]
+ *     decode [-p PLUGIN] [-t THREADS] [-g LAYERS] [-c CYCLES] MODEL
+ *
+ * With -g so many layers are on the GPU, without it all. With -c the model is opened, used and closed so many
+ * times, and the GPU's free memory is printed before and after.
  *
  * The same file is compiled twice: against upstream's own headers and a static build of llama.cpp with CUDA
  * inside, and (-DTRIFOLD) against libtrifold-llama.so, which loads the plugin. */
@@ -11,9 +14,13 @@
 #include <llama.h>
 #endif
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+
+#include <unistd.h>
 
 enum { PROMPT = 512, TOKENS = 128, ROUNDS = 5 };
 
@@ -40,43 +47,53 @@ static void decode(struct llama_context * context, llama_token * tokens, int cou
     }
 }
 
-int main(int count, char ** arguments) {
-    if (count < 2) {
-        fputs("usage: decode MODEL [PLUGIN]\n", stderr);
-        return 2;
-    }
-#ifdef TRIFOLD
-    if (trifold_llama_open(NULL) != 0) {
-        fputs("This CPU is not supported\n", stderr);
-        return 1;
-    }
-#endif
-    if (count > 2 && ggml_backend_load(arguments[2]) == NULL) {
-        fprintf(stderr, "Could not load: %s\n", arguments[2]);
-        return 1;
-    }
+struct options {
+    const char * model;
+    int threads;
+    int layers;
+};
+
+static struct llama_context * open_model(const struct options * options, struct llama_model ** model) {
     struct llama_model_params model_params = llama_model_default_params();
-    model_params.n_gpu_layers = 999;
-    struct llama_model * model = llama_model_load_from_file(arguments[1], model_params);
-    if (model == NULL) {
-        fprintf(stderr, "Could not load: %s\n", arguments[1]);
-        return 1;
+    model_params.n_gpu_layers = options->layers;
+    *model = llama_model_load_from_file(options->model, model_params);
+    if (*model == NULL) {
+        fprintf(stderr, "Could not load: %s\n", options->model);
+        exit(1);
     }
     struct llama_context_params params = llama_context_default_params();
     params.n_ctx = PROMPT + TOKENS + 64;
     params.n_batch = PROMPT;
     params.n_ubatch = PROMPT;
-    struct llama_context * context = llama_init_from_model(model, params);
+    if (options->threads > 0) {
+        params.n_threads = options->threads;
+        params.n_threads_batch = options->threads;
+    }
+    struct llama_context * context = llama_init_from_model(*model, params);
     if (context == NULL) {
         fputs("Could not make a context\n", stderr);
-        return 1;
+        exit(1);
     }
+    return context;
+}
 
+static void close_model(struct llama_context * context, struct llama_model * model) {
+    llama_free(context);
+    llama_model_free(model);
+}
+
+static void fill(llama_token * tokens, const struct llama_model * model) {
     const int vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(model));
-    llama_token tokens[PROMPT];
     for (int i = 0; i < PROMPT; i++) {
         tokens[i] = 3 + (i * 7919) % (vocabulary - 3);
     }
+}
+
+static void measure(const struct options * options) {
+    struct llama_model * model;
+    struct llama_context * context = open_model(options, &model);
+    llama_token tokens[PROMPT];
+    fill(tokens, model);
     double prompt[ROUNDS + 1], single[ROUNDS + 1];
     /* The first round is not counted: memory is taken, graphs are captured. */
     for (int round = 0; round <= ROUNDS; round++) {
@@ -93,7 +110,70 @@ int main(int count, char ** arguments) {
         single[round] = TOKENS / (now() - started);
     }
     printf("{\"prompt\": %.2f, \"decode\": %.2f}\n", median(prompt + 1, ROUNDS), median(single + 1, ROUNDS));
-    llama_free(context);
-    llama_model_free(model);
+    close_model(context, model);
+}
+
+static size_t free_memory(void) {
+    size_t available = 0, total;
+    for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
+        ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        if (strncmp(ggml_backend_dev_name(device), "CUDA", 4) == 0) {
+            ggml_backend_dev_memory(device, &available, &total);
+        }
+    }
+    return available;
+}
+
+static void cycle(const struct options * options, int cycles) {
+    size_t before = 0;
+    for (int i = 0; i < cycles; i++) {
+        struct llama_model * model;
+        struct llama_context * context = open_model(options, &model);
+        llama_token tokens[PROMPT];
+        fill(tokens, model);
+        decode(context, tokens, 8);
+        llama_synchronize(context);
+        close_model(context, model);
+        /* The first one starts CUDA, which keeps some memory for the process. */
+        if (i == 0) {
+            before = free_memory();
+        }
+    }
+    printf("{\"cycles\": %d, \"free_after_first\": %zu, \"free_after_last\": %zu}\n", cycles, before, free_memory());
+}
+
+int main(int count, char ** arguments) {
+    struct options options = {NULL, 0, 999};
+    const char * plugin = NULL;
+    int cycles = 0;
+    for (int option; (option = getopt(count, arguments, "p:t:g:c:")) != -1;) {
+        switch (option) {
+            case 'p': plugin = optarg; break;
+            case 't': options.threads = atoi(optarg); break;
+            case 'g': options.layers = atoi(optarg); break;
+            case 'c': cycles = atoi(optarg); break;
+            default:  return 2;
+        }
+    }
+    if (optind + 1 != count) {
+        fputs("usage: decode [-p PLUGIN] [-t THREADS] [-g LAYERS] [-c CYCLES] MODEL\n", stderr);
+        return 2;
+    }
+    options.model = arguments[optind];
+#ifdef TRIFOLD
+    if (trifold_llama_open(NULL) != 0) {
+        fputs("This CPU is not supported\n", stderr);
+        return 1;
+    }
+#endif
+    if (plugin != NULL && ggml_backend_load(plugin) == NULL) {
+        fprintf(stderr, "Could not load: %s\n", plugin);
+        return 1;
+    }
+    if (cycles > 0) {
+        cycle(&options, cycles);
+    } else {
+        measure(&options);
+    }
     return 0;
 }

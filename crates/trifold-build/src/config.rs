@@ -101,6 +101,9 @@ pub struct Ggml {
     pub base_builders: String,
     /// Files that `base` matches and that are left out.
     pub base_exclude: Vec<String>,
+    /// Files of `base` that are compiled small: all that takes no time.
+    #[serde(default)]
+    pub base_small: Vec<String>,
     /// Definitions for `base`.
     pub base_defines: Vec<String>,
     /// Include folders for `base`.
@@ -230,6 +233,9 @@ pub struct Unit {
     /// Compile C files as C++.
     #[serde(default)]
     pub cpp: bool,
+    /// Compile for size.
+    #[serde(default)]
+    pub small: bool,
 }
 
 /// Vocabularies in C arrays.

@@ -220,6 +220,13 @@ impl Flags {
         self.key.push(flag.into());
     }
 
+    /// The same, for code that shall be small.
+    fn small(&self) -> Self {
+        let mut flags = self.clone();
+        flags.plain("-Os");
+        flags
+    }
+
     /// Makes `__FILE__` (which ggml's assertions print) start with `name`, wherever the tree lies.
     fn tree(&mut self, tree: &Tree) {
         let name = &tree.engine;
@@ -305,8 +312,13 @@ impl Planner<'_> {
                 flags.plain(&format!("-D{name}=\"{value}\""));
             }
         }
+        let small_flags = flags.small();
         Ok(files(&ggml.ggml, &parts.base, &parts.base_exclude)?
-            .map(|file| job_of(&flags, ggml, file, false))
+            .map(|file| {
+                let small = parts.base_small.contains(&file);
+                let flags = if small { &small_flags } else { &flags };
+                job_of(flags, ggml, file, false)
+            })
             .collect())
     }
 
@@ -315,8 +327,7 @@ impl Planner<'_> {
         let flags = self.level_flags(ggml, level);
         let small = level.small_as.as_ref();
         let small = small.and_then(|name| self.config.levels().find(|level| level.name == *name));
-        let mut small_flags = self.level_flags(ggml, small.unwrap_or(level));
-        small_flags.plain("-Os");
+        let small_flags = self.level_flags(ggml, small.unwrap_or(level)).small();
         let relax = (
             "relax.h".to_owned(),
             include_str!("../shim/relax.h").to_owned(),
@@ -364,6 +375,7 @@ impl Planner<'_> {
         let mut jobs = Vec::new();
         for unit in &engine.units {
             let flags = self.engine_flags(name, tree, ggml, &unit.includes)?;
+            let flags = if unit.small { flags.small() } else { flags };
             let files: Vec<_> = self::files(&tree.root, &unit.files, &unit.exclude)?.collect();
             if files.is_empty() {
                 return Err(BuildError::config(format!(
