@@ -56,21 +56,16 @@ fn device(ui: &Ui) -> Result<trifold_backend::Device, CliError> {
         DeviceRequest::Named(_) => options.select_one(HOST)?,
         DeviceRequest::Auto | DeviceRequest::Cpu => None,
     };
-    match found {
-        Some(device) => Ok(device),
-        // Its own, which comes first: no plugin is looked for.
-        None => {
-            let nowhere = trifold_backend::Search::only(Vec::<&str>::new());
-            let devices = trifold_backend::devices(HOST, &nowhere)?.devices;
-            let cpu = devices.into_iter().next();
-            cpu.ok_or_else(|| {
-                BackendError::NoDevice {
-                    request: "cpu".into(),
-                    there: Vec::new(),
-                    tried: Vec::new(),
-                }
-                .into()
-            })
-        }
+    if let Some(device) = found {
+        return Ok(device);
     }
+    // Its own, which comes first: no plugin is looked for.
+    let nowhere = trifold_backend::Search::only(Vec::<&str>::new());
+    let devices = trifold_backend::devices(HOST, &nowhere)?.devices;
+    let missing = || BackendError::NoDevice {
+        request: "cpu".into(),
+        there: Vec::new(),
+        tried: Vec::new(),
+    };
+    Ok(devices.into_iter().next().ok_or_else(missing)?)
 }
