@@ -74,7 +74,7 @@ def test_text_needs_no_numpy(child):
 import sys, trifold_llama as tl
 llm = tl.Llama()
 print(llm.generate("a", max_tokens=1).finish_reason)
-print(sorted({"numpy", "asyncio", "json", "tqdm", "logging"} & set(sys.modules)))
+print(sorted({"numpy", "asyncio", "tqdm", "logging"} & set(sys.modules)))
 print(llm.embed("a").shape, "numpy" in sys.modules)
 """
     assert child(script) == "length\n[]\n(256,) True\n"
