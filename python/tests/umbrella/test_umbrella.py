@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from trifold.__main__ import program
-
 import trifold
+from trifold.__main__ import program
 
 
 def python(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
