@@ -9,7 +9,7 @@ import pytest
 # A shell's background jobs ignore Ctrl-C, and so would all children that are to be interrupted.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest.register_assert_rewrite("children", "process_life")
+pytest.register_assert_rewrite("children", "device_choice", "process_life")
 
 import children  # noqa: E402
 

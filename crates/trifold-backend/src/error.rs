@@ -193,6 +193,15 @@ pub struct Refusal {
     pub error: Box<BackendError>,
 }
 
+impl Refusal {
+    pub(crate) fn new(path: impl Into<PathBuf>, error: BackendError) -> Self {
+        Self {
+            path: path.into(),
+            error: Box::new(error),
+        }
+    }
+}
+
 impl BackendError {
     pub(crate) fn io(what: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io {

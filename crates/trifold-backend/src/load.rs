@@ -41,10 +41,16 @@ pub(crate) struct Loaded {
 
 /// What became of a file, until it changes.
 struct Entry {
-    host: usize,
+    host: &'static Host,
     file: Identity,
     note: Note,
     result: Result<Arc<Loaded>, BackendError>,
+}
+
+impl Entry {
+    fn is_of(&self, host: &Host) -> bool {
+        std::ptr::eq(self.host, host)
+    }
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -93,12 +99,11 @@ pub(crate) fn load(
 ) -> Result<Option<Arc<Loaded>>, BackendError> {
     let path = trust::place(&candidate.path, search)?;
     let file = Identity::of(&path)?;
-    let place = std::ptr::from_ref(host) as usize;
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     let known = state
         .entries
         .iter()
-        .find(|entry| entry.host == place && entry.file == file);
+        .find(|entry| entry.is_of(host) && entry.file == file);
     if let Some(entry) = known {
         if !wanted(&entry.note) {
             return Ok(None);
@@ -115,14 +120,14 @@ pub(crate) fn load(
     // The same plugin in another place: the engine has one of each.
     let twin = state.entries.iter().find_map(|entry| {
         let loaded = entry.result.as_ref().ok()?;
-        (entry.host == place && loaded.note.name == note.name).then(|| Arc::clone(loaded))
+        (entry.is_of(host) && loaded.note.name == note.name).then(|| Arc::clone(loaded))
     });
     if let Some(loaded) = twin {
         return Ok(Some(loaded));
     }
     let result = load_new(host, &file, note.clone(), search, &mut state.tried);
     state.entries.push(Entry {
-        host: place,
+        host,
         file,
         note,
         result: result.clone(),
@@ -132,9 +137,8 @@ pub(crate) fn load(
 
 /// The plugins that an engine has loaded.
 pub(crate) fn loaded(host: &'static Host) -> Vec<Arc<Loaded>> {
-    let place = std::ptr::from_ref(host) as usize;
     let state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
-    let entries = state.entries.iter().filter(|entry| entry.host == place);
+    let entries = state.entries.iter().filter(|entry| entry.is_of(host));
     entries
         .filter_map(|entry| entry.result.as_ref().ok().cloned())
         .collect()
@@ -236,14 +240,9 @@ fn last_error() -> String {
 
 /// Sends the plugin's log and failed checks to the engine.
 fn connect(host: &'static Host, path: &Path, library: *mut c_void) -> Result<(), BackendError> {
-    function(path, library, c"ggml_backend_init", "ggml_backend_init")?;
-    let info = function(path, library, c"trifold_plugin_info", "trifold_plugin_info")?;
-    let connect = function(
-        path,
-        library,
-        c"trifold_plugin_connect",
-        "trifold_plugin_connect",
-    )?;
+    function(path, library, c"ggml_backend_init")?;
+    let info = function(path, library, c"trifold_plugin_info")?;
+    let connect = function(path, library, c"trifold_plugin_connect")?;
     // SAFETY: the function of this name has this type in every version.
     let info: InfoFn = unsafe { std::mem::transmute(info) };
     // SAFETY: it has no arguments, and returns a constant that begins with its version.
@@ -271,15 +270,14 @@ fn connect(host: &'static Host, path: &Path, library: *mut c_void) -> Result<(),
 fn function(
     path: &Path,
     library: *mut c_void,
-    symbol: &CStr,
-    name: &'static str,
+    name: &'static CStr,
 ) -> Result<*mut c_void, BackendError> {
     // SAFETY: an open library, and a C string.
-    let found = unsafe { libc::dlsym(library, symbol.as_ptr()) };
+    let found = unsafe { libc::dlsym(library, name.as_ptr()) };
     if found.is_null() {
         return Err(BackendError::Entry {
             path: path.to_owned(),
-            name,
+            name: name.to_str().unwrap_or_default(),
         });
     }
     Ok(found)

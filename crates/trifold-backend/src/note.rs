@@ -83,12 +83,10 @@ pub fn read(path: &Path) -> Result<Note, BackendError> {
     if u16_at(&head, 18) != Some(EM_X86_64) {
         return Err(other("an ELF file for another machine"));
     }
-    let start = u64_at(&head, 32).unwrap_or(0);
-    let count = u16_at(&head, 56).unwrap_or(0).min(MOST_SEGMENTS);
     if u16_at(&head, 54).map(usize::from) != Some(SEGMENT) {
         return Err(damaged("its program headers have another size"));
     }
-    let table = bytes(&mut file, start, usize::from(count) * SEGMENT).map_err(io)?;
+    let table = segments(&mut file, &head).map_err(io)?;
     for segment in table.chunks_exact(SEGMENT) {
         if u32_at(segment, 0) != Some(PT_NOTE) {
             continue;
@@ -112,8 +110,7 @@ pub(crate) fn interpreter(program: &Path) -> Option<PathBuf> {
     const PT_INTERP: u32 = 3;
     let mut file = File::open(program).ok()?;
     let head = bytes(&mut file, 0, HEADER).ok()?;
-    let count = usize::from(u16_at(&head, 56)?.min(MOST_SEGMENTS));
-    let table = bytes(&mut file, u64_at(&head, 32)?, count * SEGMENT).ok()?;
+    let table = segments(&mut file, &head).ok()?;
     let segment = table
         .chunks_exact(SEGMENT)
         .find(|segment| u32_at(segment, 0) == Some(PT_INTERP))?;
@@ -121,6 +118,13 @@ pub(crate) fn interpreter(program: &Path) -> Option<PathBuf> {
     let mut name = bytes(&mut file, u64_at(segment, 8)?, length).ok()?;
     name.truncate(name.iter().position(|byte| *byte == 0)?);
     Some(PathBuf::from(OsString::from_vec(name)))
+}
+
+/// The program headers, which the file's header tells the place of.
+fn segments(file: &mut File, head: &[u8]) -> std::io::Result<Vec<u8>> {
+    let start = u64_at(head, 32).unwrap_or(0);
+    let count = u16_at(head, 56).unwrap_or(0).min(MOST_SEGMENTS);
+    bytes(file, start, usize::from(count) * SEGMENT)
 }
 
 /// As many bytes as there are, up to `length`.

@@ -11,12 +11,18 @@ use std::{
 
 use trifold_runtime::{Host, log};
 
-use crate::{BackendError, Device, Search, load};
+use crate::{BackendError, Device, Search, load, select::load_all};
 
 /// A server whose devices an engine has.
 struct Server {
-    host: usize,
+    host: &'static Host,
     address: String,
+}
+
+impl Server {
+    fn is(&self, host: &Host, address: &str) -> bool {
+        std::ptr::eq(self.host, host) && self.address == address
+    }
 }
 
 static SERVERS: Mutex<Vec<Server>> = Mutex::new(Vec::new());
@@ -28,12 +34,8 @@ pub(crate) fn add(host: &'static Host, kind: &str, address: &str) -> Result<(), 
     let Some(plugin) = loaded.iter().find(|plugin| plugin.note.kind == kind) else {
         return Ok(());
     };
-    let place = std::ptr::from_ref(host) as usize;
     let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
-    if servers
-        .iter()
-        .any(|server| server.host == place && server.address == address)
-    {
+    if servers.iter().any(|server| server.is(host, address)) {
         return Ok(());
     }
     let failed = |why: String| BackendError::Server {
@@ -47,7 +49,7 @@ pub(crate) fn add(host: &'static Host, kind: &str, address: &str) -> Result<(), 
         return Err(failed(or(&lines, "it has no device")));
     }
     servers.push(Server {
-        host: place,
+        host,
         address: address.to_owned(),
     });
     Ok(())
@@ -55,13 +57,9 @@ pub(crate) fn add(host: &'static Host, kind: &str, address: &str) -> Result<(), 
 
 /// The server that has a device: ggml describes it by the server's address.
 pub(crate) fn server_of(host: &'static Host, description: &str) -> Option<String> {
-    let place = std::ptr::from_ref(host) as usize;
     let servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = |server: &&Server| server.host == place && server.address == description;
-    servers
-        .iter()
-        .find(known)
-        .map(|server| server.address.clone())
+    let known = servers.iter().any(|server| server.is(host, description));
+    known.then(|| description.to_owned())
 }
 
 /// Serves a device of this computer to others, with the plugin of the kind `rpc`, and returns only if that
@@ -92,15 +90,7 @@ pub fn serve(
 ) -> Result<(), BackendError> {
     /// The one kind of plugin that has a server.
     const KIND: &str = "rpc";
-    let (candidates, mut refused) = search.candidates();
-    for candidate in &candidates {
-        if let Err(error) = load::load(host, candidate, search, |note| note.kind == KIND) {
-            refused.push(crate::Refusal {
-                path: candidate.path.clone(),
-                error: Box::new(error),
-            });
-        }
-    }
+    let refused = load_all(host, search, |kind| kind == KIND);
     let loaded = load::loaded(host);
     let Some(plugin) = loaded.iter().find(|plugin| plugin.note.kind == KIND) else {
         return Err(BackendError::NoDevice {

@@ -113,10 +113,7 @@ impl Candidates {
     /// A plugin, or all plugins of a folder. One that somebody has named must be there.
     fn place(&mut self, place: &'static str, path: &Path, named: bool) {
         if !path.is_absolute() {
-            return self.refuse(BackendError::RelativePath {
-                place,
-                path: path.to_owned(),
-            });
+            return self.refuse_relative(place, path);
         }
         match fs_err::metadata(path) {
             Ok(found) if found.is_dir() => self.folder(path),
@@ -125,7 +122,7 @@ impl Candidates {
                 sha256: None,
             }),
             Err(source) if named => {
-                self.refuse(BackendError::io("Could not find", path, source));
+                self.refuse(path, BackendError::io("Could not find", path, source));
             }
             Err(_) => {}
         }
@@ -143,16 +140,15 @@ impl Candidates {
                     self.package(Packaged { path, sha256: None });
                 }
             }
-            Err(source) => self.refuse(BackendError::io("Could not read", folder, source)),
+            Err(source) => {
+                self.refuse(folder, BackendError::io("Could not read", folder, source));
+            }
         }
     }
 
     fn package(&mut self, package: Packaged) {
         if !package.path.is_absolute() {
-            return self.refuse(BackendError::RelativePath {
-                place: "a package",
-                path: package.path,
-            });
+            return self.refuse_relative("a package", &package.path);
         }
         // The same file by another way is the same plugin.
         let real = fs_err::canonicalize(&package.path).unwrap_or_else(|_| package.path.clone());
@@ -161,15 +157,16 @@ impl Candidates {
         }
     }
 
-    fn refuse(&mut self, error: BackendError) {
-        let path = match &error {
-            BackendError::RelativePath { path, .. } | BackendError::Io { path, .. } => path.clone(),
-            _ => PathBuf::new(),
+    fn refuse_relative(&mut self, place: &'static str, path: &Path) {
+        let error = BackendError::RelativePath {
+            place,
+            path: path.to_owned(),
         };
-        self.refused.push(Refusal {
-            path,
-            error: Box::new(error),
-        });
+        self.refuse(path, error);
+    }
+
+    fn refuse(&mut self, path: &Path, error: BackendError) {
+        self.refused.push(Refusal::new(path, error));
     }
 }
 

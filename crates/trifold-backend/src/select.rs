@@ -144,14 +144,13 @@ fn automatic(host: &'static Host, search: &Search) -> Result<Vec<Device>, Backen
                     say(host, &device.to_string(), &why);
                     return Ok(vec![device]);
                 }
+                let path = loaded.path.clone();
                 let said = "it has no device".to_owned();
-                refused.push(refusal(BackendError::Refused {
-                    path: loaded.path.clone(),
-                    said,
-                }));
+                let error = BackendError::Refused { path, said };
+                refused.push(Refusal::new(&loaded.path, error));
             }
             Ok(None) => {}
-            Err(error) => refused.push(refusal(error)),
+            Err(error) => refused.push(Refusal::new(&candidate.path, error)),
         }
     }
     let why = match refused.first() {
@@ -202,28 +201,18 @@ fn named(
 }
 
 /// Loads every plugin whose kind is wanted. Returns those that could not be.
-fn load_all(host: &'static Host, search: &Search, wanted: impl Fn(&str) -> bool) -> Vec<Refusal> {
+pub(crate) fn load_all(
+    host: &'static Host,
+    search: &Search,
+    wanted: impl Fn(&str) -> bool,
+) -> Vec<Refusal> {
     let (candidates, mut refused) = search.candidates();
     for candidate in &candidates {
         if let Err(error) = load::load(host, candidate, search, |note| wanted(&note.kind)) {
-            refused.push(Refusal {
-                path: candidate.path.clone(),
-                error: Box::new(error),
-            });
+            refused.push(Refusal::new(&candidate.path, error));
         }
     }
     refused
-}
-
-fn refusal(error: BackendError) -> Refusal {
-    let path = match &error {
-        BackendError::Refused { path, .. } => path.clone(),
-        _ => std::path::PathBuf::new(),
-    };
-    Refusal {
-        path,
-        error: Box::new(error),
-    }
 }
 
 /// All devices that the engine has now. Its own CPU comes first.

@@ -260,6 +260,20 @@ fn make_library(
     Ok(())
 }
 
+/// For a final link by the compiler: the folder of [`Floor::libraries`], and what everything is linked with.
+#[must_use]
+pub fn arguments(libraries: &Path) -> [String; 7] {
+    [
+        format!("-L{}", libraries.display()),
+        "-ltrifold_glibc".into(),
+        "-lgcc_s".into(),
+        "-lpthread".into(),
+        "-ldl".into(),
+        "-lm".into(),
+        "-lrt".into(),
+    ]
+}
+
 /// `libtrifold_glibc.a`: what an older glibc lacks.
 fn make_archive(toolchain: &Toolchain, folder: &Path) -> Result<(), BuildError> {
     let object = compile(toolchain, folder, "glibc", SHIM)?;

@@ -30,7 +30,7 @@ use crate::{
     compile::{self, run},
     elf,
     fingerprint::Fingerprint,
-    glibc::Floor,
+    glibc::{self, Floor},
     pattern::matches,
     seal::{WRAPPED, steps::Steps},
     source::Tree,
@@ -385,14 +385,7 @@ impl Link<'_> {
         }
         let libraries = self.recipe.libraries.iter();
         command.args(libraries.map(|library| format!("-l{library}")));
-        command.arg(format!("-L{}", self.glibc.display())).args([
-            "-ltrifold_glibc",
-            "-lgcc_s",
-            "-lpthread",
-            "-ldl",
-            "-lm",
-            "-lrt",
-        ]);
+        command.args(glibc::arguments(&self.glibc));
         // What other libraries need is theirs to find, where the plugin runs.
         command.arg("-Wl,--allow-shlib-undefined");
         run(

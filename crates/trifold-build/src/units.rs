@@ -447,6 +447,10 @@ impl Planner<'_> {
     ) -> Result<Vec<Job>, BuildError> {
         let mut files = vec![
             (
+                "ggml_log.hpp".to_owned(),
+                include_str!("../shim/ggml_log.hpp").to_owned(),
+            ),
+            (
                 "guard.hpp".to_owned(),
                 include_str!("../shim/guard.hpp").to_owned(),
             ),

@@ -9,8 +9,9 @@ use std::{
 
 use serde_json::Value;
 
-/// Below this a difference can be seen.
-const LEAST_PSNR: f64 = 40.0;
+mod support;
+
+use support::{SAME_TO_THE_EYE, psnr};
 
 #[test]
 fn aligned_and_pinned_engines_agree() {
@@ -29,7 +30,7 @@ fn aligned_and_pinned_engines_agree() {
     assert!(aligned.transcript.len() > 20, "{}", aligned.transcript);
     assert_eq!(aligned.transcript, pinned.transcript);
     let psnr = psnr(&aligned.picture, &pinned.picture);
-    assert!(psnr > LEAST_PSNR, "the pictures differ: {psnr} dB");
+    assert!(psnr > SAME_TO_THE_EYE, "the pictures differ: {psnr} dB");
 }
 
 struct Answers {
@@ -128,16 +129,4 @@ fn pinned_program() -> PathBuf {
         .unwrap();
     assert!(status.success(), "the pinned program does not build");
     target.join("debug/trifold")
-}
-
-/// Peak signal-to-noise ratio of two pictures of 8 bits a channel, in dB; infinite if they are equal.
-fn psnr(one: &[u8], other: &[u8]) -> f64 {
-    assert_eq!(one.len(), other.len());
-    let error: f64 = one
-        .iter()
-        .zip(other)
-        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
-        .sum();
-    let mean = error / f64::from(u32::try_from(one.len()).unwrap());
-    10.0 * (255.0 * 255.0 / mean).log10()
 }

@@ -1,5 +1,6 @@
 // The guarded API of stable-diffusion.cpp, the way to its packed tokenizer vocabularies, and what
 // the engine has no API for: to stop a call, to choose its threads, and to log from two threads.
+#include "ggml_log.hpp"
 #include "guard.hpp"
 
 #include "ggml-backend.h"
@@ -15,20 +16,6 @@
 #include <thread>
 
 namespace {
-
-trifold::log_level level_of(ggml_log_level level) {
-    switch (level) {
-        case GGML_LOG_LEVEL_ERROR: return trifold::log_level::error;
-        case GGML_LOG_LEVEL_WARN:  return trifold::log_level::warn;
-        case GGML_LOG_LEVEL_INFO:  return trifold::log_level::info;
-        case GGML_LOG_LEVEL_CONT:  return trifold::log_level::more;
-        default:                   return trifold::log_level::debug;
-    }
-}
-
-void on_ggml_log(ggml_log_level level, const char * text, void *) {
-    trifold::log(level_of(level), text);
-}
 
 void on_log(sd_log_level_t level, const char * text, void *) {
     switch (level) {
@@ -215,7 +202,7 @@ extern "C" __attribute__((visibility("default"))) void TRIFOLD_NAME(start)(
     unpack = unpack_vocabulary;
     host = host_hooks;
     ggml_set_abort_callback(trifold::on_ggml_abort);
-    ggml_log_set(on_ggml_log, nullptr);
+    ggml_log_set(trifold::on_ggml_log, nullptr);
     sd_set_log_callback(on_log, nullptr);
     sd_set_progress_callback(on_progress, nullptr);
 }

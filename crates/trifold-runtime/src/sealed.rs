@@ -1,7 +1,6 @@
 //! What every `-sys` crate has besides its bindings.
 
-/// Defines the engine of a `-sys` crate: `ENGINE`, `SEALED_SYMBOLS`, `GGML_MODE`, `terminate_handler()`,
-/// `fingerprint()`.
+/// Defines the engine of a `-sys` crate: `ENGINE`, `SEALED_SYMBOLS`, `GGML_MODE`, `terminate_handler()`.
 ///
 /// The arguments are the upstream project's name, and the three functions that each shim exports. `start`
 /// is the shim's function itself or, if it takes more than the log, a call of it.
@@ -66,12 +65,6 @@ macro_rules! sealed_engine {
 
         /// `aligned` or `pinned`: which ggml the engine was compiled against.
         pub const GGML_MODE: &str = env!("TRIFOLD_MODE");
-
-        /// The fingerprint of the ggml inside: what must be equal for a backend plugin to share memory with
-        /// it. Lines of `field<tab>value`, see `trifold_backend::fingerprint`.
-        pub fn fingerprint() -> &'static str {
-            include_str!(env!("TRIFOLD_FINGERPRINT"))
-        }
 
         $(
             /// The engine as a backend loader sees it.

@@ -1,5 +1,6 @@
 // The guarded API of whisper.cpp, and what the engine has no API for: to stop a call in the middle of a
 // computation.
+#include "ggml_log.hpp"
 #include "guard.hpp"
 
 #include "ggml-backend.h"
@@ -16,20 +17,6 @@
 #include <vector>
 
 namespace {
-
-trifold::log_level level_of(ggml_log_level level) {
-    switch (level) {
-        case GGML_LOG_LEVEL_ERROR: return trifold::log_level::error;
-        case GGML_LOG_LEVEL_WARN:  return trifold::log_level::warn;
-        case GGML_LOG_LEVEL_INFO:  return trifold::log_level::info;
-        case GGML_LOG_LEVEL_CONT:  return trifold::log_level::more;
-        default:                   return trifold::log_level::debug;
-    }
-}
-
-void on_log(ggml_log_level level, const char * text, void *) {
-    trifold::log(level_of(level), text);
-}
 
 // Whether the call that runs on this thread should stop: see crates/trifold-whisper-sys/src/cancel.rs.
 using cancelled_fn = bool (*)(void *);
@@ -201,8 +188,8 @@ extern "C" __attribute__((visibility("default"))) void TRIFOLD_NAME(start)(
     trifold::start(log);
     cancelled = host_cancelled;
     ggml_set_abort_callback(trifold::on_ggml_abort);
-    ggml_log_set(on_log, nullptr);
-    whisper_log_set(on_log, nullptr);
+    ggml_log_set(trifold::on_ggml_log, nullptr);
+    whisper_log_set(trifold::on_ggml_log, nullptr);
 }
 
 #include "guarded.inc"

@@ -1,5 +1,6 @@
 // What makes a plugin of one of ggml's backends: its entry points, the way of its log and of its failed
 // checks to the engines that use it, and the program that it is when it is run (main.c).
+#include "ggml_log.hpp"
 #include "guard.hpp"
 #include "plugin.h"
 
@@ -55,20 +56,6 @@ void to_route(int32_t level, const char * text, size_t length) {
     }
 }
 
-trifold::log_level level_of(ggml_log_level level) {
-    switch (level) {
-        case GGML_LOG_LEVEL_ERROR: return trifold::log_level::error;
-        case GGML_LOG_LEVEL_WARN:  return trifold::log_level::warn;
-        case GGML_LOG_LEVEL_INFO:  return trifold::log_level::info;
-        case GGML_LOG_LEVEL_CONT:  return trifold::log_level::more;
-        default:                   return trifold::log_level::debug;
-    }
-}
-
-void on_log(ggml_log_level level, const char * text, void *) {
-    trifold::log(level_of(level), text);
-}
-
 // What the engine throws here passes through this plugin's frames: both use the unwinder of libgcc_s.
 void on_abort(const char * message) {
     const trifold_plugin_route * route = current_route();
@@ -120,7 +107,7 @@ TRIFOLD_PLUGIN_API bool trifold_plugin_connect(const trifold_plugin_route * rout
     routes[count] = *route;
     if (count == 0) {
         trifold::start(to_route);
-        ggml_log_set(on_log, nullptr);
+        ggml_log_set(trifold::on_ggml_log, nullptr);
         ggml_set_abort_callback(on_abort);
     }
     n_routes.store(count + 1, std::memory_order_release);

@@ -137,10 +137,9 @@ impl Kernels<'_> {
         let has = |level: &Closed, name: &String| level.shown.global.binary_search(name).is_ok();
         // What no level has, another object does.
         names.retain(|name| closed.iter().any(|level| has(level, name)));
-        for level in closed {
+        for (level, of) in closed.iter().zip(self.levels) {
             if let Some(name) = names.iter().find(|name| !has(level, name)) {
-                let title = &self.levels[0].level;
-                return Err(self.unfit(title, &format!("and others do not all have: {name}")));
+                return Err(self.unfit(&of.level, &format!("lack a function of others: {name}")));
             }
         }
         Ok(names.into_iter().collect())

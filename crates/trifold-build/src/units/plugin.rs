@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// Files of our own that every plugin has.
-const OWN: [(&str, &str); 5] = [
+const OWN: [(&str, &str); 6] = [
+    ("ggml_log.hpp", include_str!("../../shim/ggml_log.hpp")),
     ("guard.hpp", include_str!("../../shim/guard.hpp")),
     ("stdio.cpp", include_str!("../../shim/stdio.cpp")),
     ("plugin.cpp", include_str!("../../shim/plugin/plugin.cpp")),

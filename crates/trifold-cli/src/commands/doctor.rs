@@ -326,9 +326,7 @@ impl Report {
             "  instructions           {}",
             self.cpu.features.join(" ")
         ));
-        for line in self.levels() {
-            lines.push(line);
-        }
+        lines.extend(self.levels());
         lines.push(format!(
             "  threads                {} (physical cores: {}, CPUs allowed: {})",
             self.threads.budget,

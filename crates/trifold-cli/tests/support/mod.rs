@@ -361,7 +361,7 @@ macro_rules! snapshot {
 }
 pub(crate) use snapshot;
 
-/// In dB: pictures that differ by rounding, other sums on another CPU or device, differ by less than can be seen.
+/// In dB: pictures that differ by rounding, other sums on another CPU or device or by another ggml, differ by less than can be seen.
 pub(crate) const SAME_TO_THE_EYE: f64 = 40.0;
 
 /// Peak signal-to-noise ratio of two pictures of 8 bits a channel, in dB; infinite if they are equal.

@@ -7,7 +7,12 @@ use std::{
 };
 
 use tempfile::NamedTempFile;
-use trifold_build::{cache::Cache, compile::run, glibc::Floor, toolchain::Toolchain};
+use trifold_build::{
+    cache::Cache,
+    compile::run,
+    glibc::{self, Floor},
+    toolchain::Toolchain,
+};
 
 use super::{LIBRARIES, glue::ENTRY};
 use crate::PackError;
@@ -86,14 +91,7 @@ impl Linker {
     }
 
     fn finish(&self, mut command: Command) -> Result<(), PackError> {
-        command.arg(format!("-L{}", self.glibc.display())).args([
-            "-ltrifold_glibc",
-            "-lgcc_s",
-            "-lpthread",
-            "-ldl",
-            "-lm",
-            "-lrt",
-        ]);
+        command.args(glibc::arguments(&self.glibc));
         run("Could not link", &mut command)?;
         Ok(())
     }
