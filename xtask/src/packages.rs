@@ -33,6 +33,9 @@ const ELSEWHERE: [&str; 4] = [
 /// The newest Python 3.N that all of `peers.txt` has wheels for.
 const PEERS: u32 = 13;
 
+/// The plugins that are compiled for every machine, and their packages.
+const PLUGINS: [&str; 2] = ["twin", "rpc"];
+
 /// Where Debian's PyTorch is, if it is installed.
 const SYSTEM: &str = "/usr/bin/python3";
 
@@ -47,7 +50,7 @@ pub(crate) fn test(root: &Path) -> Result<()> {
             ..wheels::Options::default()
         },
     )?;
-    let mut audit = checks::cargo(["run", "--locked", "--quiet", "-p", "trifold-pack", "--"]);
+    let mut audit = trifold_pack();
     let bom = root.join("target/python/bom.json");
     fs_err::create_dir_all(root.join("target/python"))?;
     audit
@@ -80,6 +83,7 @@ pub(crate) fn test(root: &Path) -> Result<()> {
         "Python: the tools of the packages",
         &mut pytest(root, &tests, "tools"),
     )?;
+    plugins(root, default, &aligned)?;
     let mut others = Vec::new();
     for other in interpreters.extremes() {
         let name = format!("test-3.{}", other.version.0);
@@ -112,6 +116,43 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     )?;
     eprintln!("\n{}; {torch}", summary(&interpreters));
     Ok(())
+}
+
+fn trifold_pack() -> Command {
+    checks::cargo(["run", "--locked", "--quiet", "-p", "trifold-pack", "--"])
+}
+
+/// The packages of backend plugins, beside those of the engines.
+fn plugins(root: &Path, default: &Interpreter, wheels: &[PathBuf]) -> Result<()> {
+    let folder = root.join("target/wheels/plugins");
+    if folder.is_dir() {
+        fs_err::remove_dir_all(&folder)?;
+    }
+    for name in PLUGINS {
+        let mut pack = trifold_pack();
+        pack.args(["plugin", name, "--output"])
+            .arg(root.join("target/plugins"))
+            .arg("--wheel")
+            .arg(&folder);
+        step(
+            &format!("Python: the package of the plugin {name}"),
+            &mut pack,
+        )?;
+    }
+    let files = fs_err::read_dir(&folder)?.map(|entry| Ok(entry?.path()));
+    let files: Vec<PathBuf> = files.collect::<Result<_>>()?;
+    let mut audit = trifold_pack();
+    audit.args(["audit", "--deny", "warnings"]).args(files);
+    step("Python: audit of the plugins' packages", &mut audit)?;
+    // An environment of its own: packages come and go in it.
+    let environment = Environment::new(root, "plugins", &default.path, &["test.txt"])?;
+    environment.install_trifold(wheels)?;
+    let mut pytest = pytest(root, &environment, "plugins");
+    pytest.arg("--wheels").arg(&folder);
+    step(
+        &format!("Python {default}: packages of plugins come and go"),
+        &mut pytest,
+    )
 }
 
 /// PyPI has it with CUDA only, too large to fetch for a test. Says what came of it.

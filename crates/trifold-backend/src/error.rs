@@ -111,6 +111,16 @@ pub enum BackendError {
         /// What the CPU lacks.
         missing: Vec<String>,
     },
+    /// A second plugin for the same devices.
+    #[error("A plugin for {kind} is in use already: {} (besides: {})", other.display(), path.display())]
+    KindTaken {
+        /// The plugin.
+        path: PathBuf,
+        /// Its kind.
+        kind: String,
+        /// The one in use.
+        other: PathBuf,
+    },
     /// A plugin that ended the process that tried it.
     #[error("The backend plugin crashed when it was tried: {} ({how}{})", path.display(), Said(said))]
     Crashed {
@@ -246,6 +256,9 @@ impl BackendError {
             ),
             Self::Interface { .. } => {
                 "Install the plugin's package in the version that belongs to this trifold".into()
+            }
+            Self::KindTaken { .. } => {
+                "Nothing, if it has your devices; else name the one you want in TRIFOLD_BACKEND_PATH".into()
             }
             Self::Cpu { .. } => "Use the CPU itself: device cpu".into(),
             Self::Crashed { said, .. } if said.contains("cannot open shared object file") => {

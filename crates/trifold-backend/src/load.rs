@@ -125,6 +125,18 @@ pub(crate) fn load(
     if let Some(loaded) = twin {
         return Ok(Some(loaded));
     }
+    // Another one of its kind, such as that for older GPUs: each would list all devices.
+    let other = state.entries.iter().find_map(|entry| {
+        let loaded = entry.result.as_ref().ok()?;
+        (entry.is_of(host) && loaded.note.kind == note.kind).then(|| loaded.path.clone())
+    });
+    if let Some(other) = other {
+        return Err(BackendError::KindTaken {
+            path,
+            kind: note.kind,
+            other,
+        });
+    }
     let result = load_new(host, &file, note.clone(), search, &mut state.tried);
     state.entries.push(Entry {
         host,

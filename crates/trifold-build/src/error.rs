@@ -26,6 +26,16 @@ pub enum BuildError {
         /// The names there are.
         known: String,
     },
+    /// A group of architectures that a plugin's recipe does not have.
+    #[error("Unknown group of plugin {plugin}: {group} (expected one of: {known})")]
+    UnknownGroup {
+        /// The plugin.
+        plugin: String,
+        /// The name asked for.
+        group: String,
+        /// The names there are.
+        known: String,
+    },
     /// What was linked is not what a plugin must be.
     #[error("The plugin {plugin} is not as it must be: {what}")]
     Plugin {
@@ -175,6 +185,9 @@ impl BuildError {
             Self::UnknownEngine { .. } => "Engines are listed in engines.toml".into(),
             Self::UnknownPlugin { .. } => {
                 "Plugins are the [plugin.NAME] tables of engines.toml".into()
+            }
+            Self::UnknownGroup { .. } => {
+                "Groups are the `groups` of the recipe's nvcc, in engines.toml".into()
             }
             Self::Plugin { .. } => {
                 "Its recipe in engines.toml says what it may need: `outside` for \

@@ -20,7 +20,10 @@
 mod check;
 pub mod note;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -77,8 +80,16 @@ pub struct Recipe {
     pub kind: String,
     /// Its own version; that of the recipe and shim, not ggml's.
     pub version: String,
-    /// The package that users install to have it, for messages.
+    /// The Python package that users install to have it.
     pub package: String,
+    /// What the packages of all groups begin with.
+    #[serde(skip)]
+    pub(crate) family: String,
+    /// The packages that this one requires, as Python writes it: `nvidia-cublas>=13,<14`.
+    #[serde(default)]
+    pub requires: Vec<String>,
+    /// Its licence besides ours and ggml's, as an SPDX expression, and where the text is.
+    pub licence: Option<Licence>,
     /// The backend's files.
     pub files: Vec<String>,
     /// Files that `files` matches and that are left out.
@@ -124,12 +135,26 @@ pub struct Recipe {
     pub nvcc: Option<Nvcc>,
 }
 
+/// The licence of what a plugin has inside from elsewhere.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Licence {
+    /// As SPDX writes it.
+    pub expression: String,
+    /// What is inside, and where its licence can be read.
+    pub notice: String,
+}
+
 /// How CUDA files are compiled.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nvcc {
-    /// GPUs to compile for: `90` is machine code, `120-virtual` PTX for that and all later ones.
+    /// GPUs to compile for: `90` is machine code, `100-virtual` PTX for that and all later ones.
     pub architectures: Vec<String>,
+    /// Parts of these, by name, where all are too much for one package. Each is a plugin and a package of its
+    /// own, whose names end in the part's.
+    #[serde(default)]
+    pub groups: BTreeMap<String, Vec<String>>,
     /// Flags for nvcc.
     #[serde(default)]
     pub flags: Vec<String>,
@@ -149,25 +174,70 @@ pub struct Options {
     pub toolkit: Option<PathBuf>,
     /// Instead of those of the recipe.
     pub architectures: Vec<String>,
+    /// One of the recipe's groups of architectures.
+    pub group: Option<String>,
     /// Where `libraries` are.
     pub library_folders: Vec<PathBuf>,
 }
 
-impl Options {
-    pub(crate) fn architectures(&self, nvcc: &Nvcc) -> Vec<String> {
-        if self.architectures.is_empty() {
-            nvcc.architectures.clone()
-        } else {
-            self.architectures.clone()
+impl Recipe {
+    /// The recipe for these options, and the plugin's name: a group has its own.
+    fn with(&self, name: &str, options: &Options) -> Result<(String, Self), BuildError> {
+        let mut recipe = self.clone();
+        recipe.family.clone_from(&self.package);
+        let mut name = name.to_owned();
+        if let Some(group) = &options.group {
+            let architectures = self.group(group).ok_or_else(|| BuildError::UnknownGroup {
+                plugin: name.clone(),
+                group: group.clone(),
+                known: self.groups().join(", "),
+            })?;
+            if let Some(nvcc) = &mut recipe.nvcc {
+                nvcc.architectures = architectures;
+            }
+            recipe.title = format!("{} ({group})", self.title);
+            recipe.package = format!("{}-{group}", self.package);
+            name = format!("{name}-{group}");
         }
+        if let (Some(nvcc), false) = (&mut recipe.nvcc, options.architectures.is_empty()) {
+            nvcc.architectures.clone_from(&options.architectures);
+        }
+        Ok((name, recipe))
+    }
+
+    /// The packages that have code for GPUs, each with its architectures: `PACKAGE 75 80;PACKAGE 90`.
+    pub(crate) fn packages(&self) -> String {
+        let Some(nvcc) = &self.nvcc else {
+            return String::new();
+        };
+        let line = |(group, architectures): (&String, &Vec<String>)| {
+            format!("{}-{group} {}", self.family, architectures.join(" "))
+        };
+        if nvcc.groups.is_empty() {
+            return format!("{} {}", self.package, nvcc.architectures.join(" "));
+        }
+        nvcc.groups.iter().map(line).collect::<Vec<_>>().join(";")
+    }
+
+    /// The names of its groups of architectures.
+    #[must_use]
+    pub fn groups(&self) -> Vec<&str> {
+        let groups = self.nvcc.iter().flat_map(|nvcc| nvcc.groups.keys());
+        groups.map(String::as_str).collect()
+    }
+
+    fn group(&self, name: &str) -> Option<Vec<String>> {
+        self.nvcc.as_ref()?.groups.get(name).cloned()
     }
 }
 
 /// A plugin that was built.
 #[derive(Clone, Debug)]
 pub struct Plugin {
-    /// Its name in `engines.toml`.
+    /// Its name: that in `engines.toml`, and that of its group.
     pub name: String,
+    /// What it was made by.
+    pub recipe: Recipe,
     /// The file.
     pub path: PathBuf,
     /// What its note says.
@@ -233,7 +303,8 @@ impl Builder {
         options: &Options,
         folder: &Path,
     ) -> Result<Plugin, BuildError> {
-        let recipe = self.config.plugin(name)?;
+        let (name, recipe) = self.config.plugin(name)?.with(name, options)?;
+        let (name, recipe) = (name.as_str(), &recipe);
         let engine = self.plugin_engine(options)?;
         let aligned = self.mode_of(&engine)? == Mode::Aligned;
         let (_, ggml) = self.trees(&engine)?;
@@ -275,6 +346,7 @@ impl Builder {
             .len();
         Ok(Plugin {
             name: name.into(),
+            recipe: recipe.clone(),
             path,
             note,
             needed: found.needed,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     Config, Cpu, Data, Facts, Floor, Ggml, Metadata, NeededVersion, Owner, PackError, PackageFile,
-    Rule, Severity, checks, cpu,
+    Required, Rule, Severity, checks, cpu,
     elf::Image,
     format::{self, Format},
     ggml,
@@ -96,6 +96,9 @@ pub struct Native {
     /// The libraries, and versions of them, that it asks of the system.
     #[serde(skip)]
     pub(crate) asked: (Vec<String>, Vec<NeededVersion>),
+    /// What it needs from packages that its own one requires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub required: Option<Required>,
     /// What its code needs of a CPU.
     pub cpu: Cpu,
     /// The ggml inside.
@@ -332,14 +335,25 @@ impl Subject {
         for native in &mut self.natives {
             let facts = &native.facts;
             let foreign = |library: &&String| !own.contains(*library);
-            let libraries: Vec<String> = facts.needed.iter().filter(foreign).cloned().collect();
-            let asked: Vec<NeededVersion> = facts
+            let mut libraries: Vec<String> = facts.needed.iter().filter(foreign).cloned().collect();
+            let mut asked: Vec<NeededVersion> = facts
                 .needed_versions
                 .iter()
                 .filter(|need| !own.contains(&need.library))
                 .cloned()
                 .collect();
             native.floor = manylinux::floor(&libraries, &asked);
+            if let (Some(metadata), false) = (&self.metadata, native.floor.foreign.is_empty()) {
+                native.required =
+                    Required::of(&native.path, &facts.search_path, &metadata.requires);
+            }
+            if let Some(required) = &mut native.required {
+                required.libraries = std::mem::take(&mut native.floor.foreign);
+                let here = |library: &String| !required.libraries.contains(library);
+                libraries.retain(here);
+                asked.retain(|need| here(&need.library));
+                native.floor = manylinux::floor(&libraries, &asked);
+            }
             needed.extend_from_slice(&libraries);
             versions.extend_from_slice(&asked);
             native.asked = (libraries, asked);
@@ -372,6 +386,7 @@ fn examine(path: &str, data: &Data) -> Result<Native, PackError> {
         owners: owners::count(&facts.exports),
         floor: Floor::default(),
         asked: Default::default(),
+        required: None,
         cpu: cpu::read(&image, &dynamic, &symbols)?,
         ggml: ggml::find(&image, &dynamic, &symbols)?,
         facts,

@@ -13,8 +13,8 @@ use crate::{
         CPU_AT_LOAD, CPU_CALLED, CPU_VARIANTS, DEBUG, DUPLICATES, EXECUTABLE_STACK, EXPORTED_CPP,
         EXPORTED_ENGINE, EXPORTED_OTHER, EXPORTED_PROGRAM, EXPORTED_RUNTIME, EXPORTED_UNIQUE,
         FOREIGN_LIBRARY, GGML, GGML_MIXED, METADATA, NO_BIND_NOW, NO_LICENCE, NO_PIE, NO_RELRO,
-        NO_STACK_PROTECTOR, RECORD, SEARCH_PATH, SYMBOL_TABLE, TAG_ANY, TAG_CAUTIOUS, TAG_LIES,
-        TAG_LINUX, TEXT_RELOCATIONS, UNSAFE_NAME, WRITABLE_CODE,
+        NO_STACK_PROTECTOR, RECORD, REQUIRED_LIBRARY, SEARCH_PATH, SYMBOL_TABLE, TAG_ANY,
+        TAG_CAUTIOUS, TAG_LIES, TAG_LINUX, TEXT_RELOCATIONS, UNSAFE_NAME, WRITABLE_CODE,
     },
     text::{self, plural},
 };
@@ -314,6 +314,14 @@ impl Checks<'_> {
                     })
                     .collect();
                 self.found(&FOREIGN_LIBRARY, Some(&native.path), message, details);
+            }
+            if let Some(required) = &native.required {
+                let message = format!(
+                    "needs {} from {}",
+                    text::some(&required.libraries, 8),
+                    text::some(&required.packages, 4)
+                );
+                self.found(&REQUIRED_LIBRARY, Some(&native.path), message, Vec::new());
             }
         }
         let (Some(metadata), Some(floor)) = (&subject.metadata, &subject.floor) else {

@@ -165,8 +165,11 @@ impl<T> Outcome<T> {
 pub struct Coload {
     /// `local` or `global`.
     pub flags: String,
-    /// Whether every run ended well, and no engine took a symbol of another.
+    /// Whether every run ended well, and no engine took a symbol of another, in runs that were seen whole.
     pub safe: bool,
+    /// Why nothing can be said: one fails alone, or not all references were seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
     /// How many runs did not end well, of how many.
     pub failures: usize,
     /// Of how many.

@@ -112,6 +112,12 @@ pub enum PackError {
         /// Where it was looked for.
         folder: PathBuf,
     },
+    /// The folder of a layout has something else in it.
+    #[error("Expected an empty folder, or one made by an earlier build, at: {}", folder.display())]
+    NotOurs {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// An environment for what is measured cannot be made.
     #[error("Could not {what}: {} says: {answer}", program.display())]
     Python {
@@ -121,6 +127,14 @@ pub enum PackError {
         program: PathBuf,
         /// Its last words.
         answer: String,
+    },
+    /// A plugin for one engine only has no package: packages serve all engines.
+    #[error("No package for a plugin of one engine: {plugin} (compiled for {engine})")]
+    OneEngine {
+        /// The plugin.
+        plugin: String,
+        /// The engine whose ggml it has.
+        engine: String,
     },
     /// Compiling from nothing cannot be measured.
     #[error("Expected to compile without a compiler cache (found: {})", launcher.display())]
@@ -158,6 +172,8 @@ impl PackError {
                 | Self::UnknownLayout { .. }
                 | Self::PythonOnly { .. }
                 | Self::NoWorkspace { .. }
+                | Self::OneEngine { .. }
+                | Self::NotOurs { .. }
                 | Self::Launcher { .. }
                 | Self::Align(_)
                 | Self::Coload(_)
@@ -215,6 +231,8 @@ impl PackError {
             Self::Python { .. } => {
                 "Name a CPython from 3.9 on that has venv and pip, with --python".into()
             }
+            Self::NotOurs { .. } => "Remove it, or choose another place with --output".into(),
+            Self::OneEngine { .. } => "Leave --wheel or --ggml pinned out".into(),
             Self::Launcher { .. } => "Set TRIFOLD_COMPILER_LAUNCHER=none".into(),
             Self::Empty { .. } => "Give the folder that the package is installed in".into(),
         })

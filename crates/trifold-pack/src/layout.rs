@@ -185,16 +185,12 @@ fn open_mode(engine: &str) -> Mode {
 /// against a ggml of its own.
 pub fn build(workspace: &Workspace, options: &Options) -> Result<Built, PackError> {
     let started = Instant::now();
-    let folder = options.out.join(options.layout.name());
-    if folder.is_dir() {
-        fs_err::remove_dir_all(&folder).map_err(PackError::io("Could not remove", &folder))?;
-    }
-    fs_err::create_dir_all(&folder).map_err(PackError::io("Could not create", &folder))?;
     if !options.python && options.layout != Layout::SealedShared {
         return Err(PackError::PythonOnly {
             layout: options.layout.name(),
         });
     }
+    let folder = new_folder(&options.out, options.layout)?;
     if options.layout == Layout::Split {
         return wheels::split(workspace, options, &folder);
     }
@@ -211,6 +207,28 @@ pub fn build(workspace: &Workspace, options: &Options) -> Result<Built, PackErro
     let mut built = building.run()?;
     built.seconds = started.elapsed().as_secs_f64();
     Ok(built)
+}
+
+/// In a folder of ours: what is in it may be removed.
+const MARK: &str = ".trifold-layout";
+
+/// Makes the folder of a layout anew.
+fn new_folder(out: &Path, layout: Layout) -> Result<PathBuf, PackError> {
+    let folder = out.join(layout.name());
+    let mark = folder.join(MARK);
+    let is_empty =
+        |folder: &Path| fs_err::read_dir(folder).map(|mut entries| entries.next().is_none());
+    if folder.is_dir() {
+        let ours = mark.is_file()
+            || is_empty(&folder).map_err(PackError::io("Could not read", &folder))?;
+        if !ours {
+            return Err(PackError::NotOurs { folder });
+        }
+        fs_err::remove_dir_all(&folder).map_err(PackError::io("Could not remove", &folder))?;
+    }
+    fs_err::create_dir_all(&folder).map_err(PackError::io("Could not create", &folder))?;
+    fs_err::write(&mark, "").map_err(PackError::io("Could not write", &mark))?;
+    Ok(folder)
 }
 
 /// Compiles the C++ of a layout's engines into a cache. `scratch` is a folder for what is linked on the way.

@@ -71,7 +71,9 @@ fn main() -> ExitCode {
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
-            if error.is_usage() {
+            // Where 1 is a verdict, whatever keeps it from being reached is not.
+            let verdict = matches!(cli.command, Command::Align(_) | Command::Compare(_));
+            if verdict || error.is_usage() {
                 ExitCode::from(USAGE)
             } else {
                 ExitCode::FAILURE

@@ -112,6 +112,10 @@ rules! {
         "The loader is told to look for libraries in folders outside of the package",
         "A folder of the machine that built it, or a relative one, may hold anything on the machine that runs it.",
         "Use $ORIGIN, or none: patchelf --remove-rpath";
+    REQUIRED_LIBRARY = "TP016" "required-library" Note:
+        "A library is needed that another package brings, which this one requires",
+        "The file looks for libraries in that package's folder, and METADATA requires packages of that name. Whether their versions have the library cannot be seen from outside. The platform tag says nothing of it.",
+        "Nothing, if the range of versions in Requires-Dist is the one that has this library";
     CPU_AT_LOAD = "TP020" "cpu-at-load" Error:
         "Loading or importing it runs instructions that not every CPU has",
         "On a CPU without them the process ends with SIGILL at import. The instructions are in constructors, in PyInit functions, or in what these call directly without a look at the CPU.",

@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub(crate) use texts::{FileName, fields, is_licence, plain};
-use texts::{base64, classified, headers, is_text};
+use texts::{base64, classified, headers, is_text, requirement};
 pub(crate) use write::Writer;
 
 /// A file of a package.
@@ -58,6 +58,8 @@ pub struct Metadata {
     pub license: Option<String>,
     /// Files with licences and notices.
     pub license_files: Vec<String>,
+    /// The packages that it requires, whatever else is asked for (`Requires-Dist` without its extras).
+    pub requires: Vec<String>,
 }
 
 /// What is wrong with a wheel as a wheel.
@@ -372,6 +374,11 @@ impl Reading<'_> {
                     .or_else(|| classified(&found))
                     // Often the whole text of it, of which this is the first line.
                     .or_else(|| words("license"));
+                metadata.requires = found
+                    .iter()
+                    .filter(|(key, value)| key == "requires-dist" && !value.contains("extra =="))
+                    .map(|(_, value)| requirement(value))
+                    .collect();
                 for (key, file) in &found {
                     let path = |folder: &str| format!("{folder}/{file}");
                     let places = [

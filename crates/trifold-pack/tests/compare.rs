@@ -104,28 +104,24 @@ fn a_monolith_and_a_sealed_layout_of_one_engine() {
 fn what_cannot_be_compared_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_str().unwrap();
-    for (arguments, code, message) in [
+    for (arguments, message) in [
         (
             &["monolit"][..],
-            2,
             "Unknown layout: monolit. The layouts are monolith, ",
         ),
-        (&["--engines", "lama"], 1, "Unknown engine: lama"),
-        (&["--workspace", "/"], 2, "No source of trifold around: /"),
+        (&["--engines", "lama"], "Unknown engine: lama"),
+        (&["--workspace", "/"], "No source of trifold around: /"),
         (
             &["--python", "/no/such/python"],
-            1,
             "Could not run: /no/such/python",
         ),
         (
             &["--python", "false"],
-            1,
             "Could not find Python's version: false says: exit code 1",
         ),
         // Any program that starts another one is taken for a compiler cache.
         (
             &["--cold"],
-            2,
             "Expected to compile without a compiler cache (found: /",
         ),
     ] {
@@ -135,7 +131,7 @@ fn what_cannot_be_compared_is_refused() {
             .output()
             .unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
         assert!(stderr.contains(message), "{arguments:?}: {stderr}");
     }
 }

@@ -24,6 +24,7 @@ fn they_are_what_the_program_prints() {
         ("coload", "coload"),
         ("compare", "compare"),
         ("layout", "layout"),
+        ("plugin", "plugin"),
         ("seal", "seal"),
         ("wheel", "layout"),
     ] {

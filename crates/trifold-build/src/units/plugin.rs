@@ -106,17 +106,6 @@ impl Planner<'_> {
         options: &Options,
     ) -> Result<Vec<Job>, BuildError> {
         let mut flags = self.ggml_flags(ggml, &recipe.defines, &recipe.includes);
-        let nvcc = match &recipe.nvcc {
-            Some(nvcc) => {
-                let compiler = Arc::new(OtherCompiler::nvcc(options)?);
-                Some((
-                    self.cuda_flags(recipe, nvcc, ggml, options)?,
-                    nvcc,
-                    compiler,
-                ))
-            }
-            None => None,
-        };
         for flag in &recipe.flags {
             flags.plain(flag);
         }
@@ -140,6 +129,13 @@ impl Planner<'_> {
                 ggml.ggml.display()
             )));
         }
+        let nvcc = match &recipe.nvcc {
+            Some(nvcc) if found.iter().any(|file| is_cuda(file)) => {
+                let compiler = Arc::new(OtherCompiler::nvcc(options)?);
+                Some((self.cuda_flags(recipe, nvcc, ggml)?, nvcc, compiler))
+            }
+            _ => None,
+        };
         Ok(found
             .into_iter()
             .map(|file| match &nvcc {
@@ -153,21 +149,15 @@ impl Planner<'_> {
     }
 
     /// Definitions and folders, which nvcc spells as g++ does.
-    fn cuda_flags(
-        &self,
-        recipe: &Recipe,
-        nvcc: &Nvcc,
-        ggml: &Tree,
-        options: &Options,
-    ) -> Result<Flags, BuildError> {
+    fn cuda_flags(&self, recipe: &Recipe, nvcc: &Nvcc, ggml: &Tree) -> Result<Flags, BuildError> {
         let mut flags = Flags::new(&[&self.config.common.defines, &recipe.defines]);
         for folder in &recipe.includes {
             flags.include(&ggml.ggml, folder);
         }
         flags.plain("-O3");
         flags.plain("-std=c++17");
-        for architecture in options.architectures(nvcc) {
-            flags.plain(&gencode(&architecture)?);
+        for architecture in &nvcc.architectures {
+            flags.plain(&gencode(architecture)?);
         }
         for flag in &nvcc.flags {
             flags.plain(flag);
@@ -198,6 +188,12 @@ impl Planner<'_> {
         flags.plain(&format!("-DTRIFOLD_PLUGIN_REGISTER={}", recipe.register));
         if recipe.cpu_features.iter().any(|feature| feature == "avx2") {
             flags.plain("-DTRIFOLD_PLUGIN_AVX2");
+        }
+        if let Some(nvcc) = &recipe.nvcc {
+            let quoted = |name: &str, words: &str| format!("-D{name}=\"{words}\"");
+            let here = nvcc.architectures.join(" ");
+            flags.plain(&quoted("TRIFOLD_PLUGIN_ARCHITECTURES", &here));
+            flags.plain(&quoted("TRIFOLD_PLUGIN_PACKAGES", &recipe.packages()));
         }
         if let Some(score) = &recipe.score {
             flags.plain(&format!("-DTRIFOLD_PLUGIN_SCORE={score}"));

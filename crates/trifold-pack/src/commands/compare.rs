@@ -86,7 +86,7 @@ Examples:
 Every wheel is built, installed into a fresh environment and tested there; docs/layouts.md says how each
 figure is measured.
 
-Exit code: 0, or 1 if a layout fails its tests, 2 for wrong usage or after Ctrl-C.";
+Exit code: 0, 1 if a layout fails its tests, 2 if that cannot be measured or after Ctrl-C.";
 
 pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     if args.schema {

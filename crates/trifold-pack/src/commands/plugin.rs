@@ -1,13 +1,15 @@
 use std::path::PathBuf;
 
-use serde_json::json;
 use trifold_build::{
     Builder, Mode,
     config::Config,
     glibc::Floor,
-    plugin::{Options, Plugin},
+    plugin::{Options, Recipe},
 };
-use trifold_pack::PackError;
+use trifold_pack::{
+    PackError,
+    plugin::{Report, schema, to_json, wheel, wheel_of_groups},
+};
 
 use super::{
     layout::{absolute, floor_of},
@@ -19,8 +21,8 @@ use crate::Outcome;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The plugin: a [plugin.NAME] table of engines.toml.
-    #[arg(value_name = "NAME")]
-    name: String,
+    #[arg(value_name = "NAME", required_unless_present = "schema")]
+    name: Option<String>,
 
     /// Where the plugin goes.
     #[arg(long, short, value_name = "FOLDER", default_value = "target/plugins")]
@@ -50,13 +52,26 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     architectures: Vec<String>,
 
+    /// One of the recipe's groups of GPUs, as a plugin of its own. With --wheel the default is all of them, each
+    /// in a package, and a package that requires these.
+    #[arg(long, value_name = "NAME", conflicts_with = "architectures")]
+    group: Option<String>,
+
     /// Where libraries are that it is linked with.
     #[arg(long, value_name = "FOLDER")]
     library_folder: Vec<PathBuf>,
 
-    /// Print what was built as JSON: `name`, `path`, `kind`, `version`, `size`, `needed`, `engine`.
+    /// Also pack it into a Python package, and put that wheel here: once installed, all engines find the plugin.
+    #[arg(long, value_name = "FOLDER")]
+    wheel: Option<PathBuf>,
+
+    /// Print JSON.
     #[arg(long)]
     json: bool,
+
+    /// Print the schema of the JSON, and do nothing else.
+    #[arg(long)]
+    schema: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -64,10 +79,14 @@ Examples:
   trifold-pack plugin twin
   trifold-pack plugin twin --ggml pinned --engine whisper
   trifold-pack plugin cuda13 --toolkit /usr/local/cuda --architectures 90
+  trifold-pack plugin rpc --wheel dist
 
 CONTRIBUTING.md, \"Adding a backend\", says how a recipe is written.";
 
 pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
+    let Some(name) = args.name.as_ref().filter(|_| !args.schema) else {
+        return print(&schema()).map(|()| Outcome::Clean);
+    };
     let mode = if args.ggml == Mode::Pinned.name() {
         Mode::Pinned
     } else {
@@ -77,50 +96,65 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     if let Some(path) = &args.engines_file {
         builder.config = Config::read(path)?;
     }
+    if args.wheel.is_some() && mode == Mode::Pinned {
+        return Err(PackError::OneEngine {
+            plugin: name.clone(),
+            engine: args.engine.clone().unwrap_or_default(),
+        });
+    }
+    let mut reports = Vec::new();
+    let groups = groups(args, builder.config.plugin(name)?);
+    for group in groups
+        .iter()
+        .cloned()
+        .map(Some)
+        .chain(groups.is_empty().then_some(None))
+    {
+        reports.push(build(args, &builder, name, group)?);
+    }
+    if let (Some(folder), None, false) = (&args.wheel, &args.group, groups.is_empty()) {
+        let wheel = wheel_of_groups(&builder, name, &absolute(folder)?)?;
+        for report in &mut reports {
+            report.all_groups = Some(wheel.clone());
+        }
+    }
+    print(&if args.json {
+        to_json(&reports)
+    } else {
+        reports.iter().map(Report::human).collect()
+    })?;
+    Ok(Outcome::Clean)
+}
+
+/// The groups to build; none for the whole.
+fn groups(args: &Args, recipe: &Recipe) -> Vec<String> {
+    if let Some(group) = &args.group {
+        return vec![group.clone()];
+    }
+    if args.wheel.is_none() || !args.architectures.is_empty() {
+        return Vec::new();
+    }
+    recipe.groups().into_iter().map(str::to_owned).collect()
+}
+
+fn build(
+    args: &Args,
+    builder: &Builder,
+    name: &str,
+    group: Option<String>,
+) -> Result<Report, PackError> {
     let options = Options {
         engine: args.engine.clone(),
         glibc: Some(args.glibc),
         toolkit: args.toolkit.clone(),
         architectures: args.architectures.clone(),
+        group,
         library_folders: args.library_folder.clone(),
     };
-    let plugin = builder.plugin(&args.name, &options, &absolute(&args.output)?)?;
-    print(&if args.json {
-        as_json(&plugin)
-    } else {
-        as_text(&plugin)
-    })?;
-    Ok(Outcome::Clean)
-}
-
-fn as_json(plugin: &Plugin) -> String {
-    let note = &plugin.note;
-    let engine = (!note.engine.is_empty()).then_some(&note.engine);
-    let report = json!({
-        "name": plugin.name,
-        "path": plugin.path,
-        "kind": note.kind,
-        "version": note.version,
-        "size": plugin.size,
-        "needed": plugin.needed,
-        "engine": engine,
-    });
-    format!("{report:#}\n")
-}
-
-fn as_text(plugin: &Plugin) -> String {
-    let note = &plugin.note;
-    let engines = match note.engine.as_str() {
-        "" => "every engine of the same ggml",
-        engine => engine,
+    let plugin = builder.plugin(name, &options, &absolute(&args.output)?)?;
+    let wheel = match &args.wheel {
+        Some(folder) => Some(wheel(builder, &plugin, args.glibc, &absolute(folder)?)?),
+        None => None,
     };
-    format!(
-        "{}: {} {}\n  for    {engines}\n  needs  {}\n  size   {}  {}\n",
-        plugin.name,
-        note.title,
-        note.version,
-        plugin.needed.join(", "),
-        trifold_pack::human_bytes(plugin.size),
-        plugin.path.display()
-    )
+    Ok(Report::new(&plugin, wheel))
 }

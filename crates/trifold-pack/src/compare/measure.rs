@@ -116,10 +116,31 @@ pub(super) fn coload(
                     .all(|verdict| verdict.safety == Safety::Safe),
                 failures: failures.len(),
                 runs: runs.count(),
-                symbols: verdicts.map(|verdict| verdict.symbols).max().unwrap_or(0),
+                symbols: verdicts
+                    .clone()
+                    .map(|verdict| verdict.symbols)
+                    .max()
+                    .unwrap_or(0),
+                unknown: unknown(&report.packages, verdicts),
             }
         })
         .collect())
+}
+
+/// Why a verdict could not be reached.
+fn unknown<'a>(
+    packages: &[coload::Package],
+    verdicts: impl Iterator<Item = &'a coload::Verdict>,
+) -> Option<String> {
+    let mut found = verdicts.filter(|verdict| verdict.safety == Safety::Unknown);
+    let first = found.next()?;
+    let alone = std::iter::once(first)
+        .chain(found)
+        .find_map(|verdict| verdict.alone.first());
+    Some(match alone {
+        Some(&package) => format!("{} fails alone", packages[package].name),
+        None => "not all references were seen".to_owned(),
+    })
 }
 
 /// Milliseconds that importing adds, and those of the bare interpreter; started by turns.

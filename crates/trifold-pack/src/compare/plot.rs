@@ -156,10 +156,11 @@ fn outcome<T>(outcome: &Outcome<T>, show: impl Fn(&T) -> Cell) -> Cell {
 }
 
 fn together(found: &Coload) -> Cell {
-    let text = match (found.safe, found.failures) {
-        (true, _) => "safe".to_owned(),
-        (false, 0) => "mixed up".to_owned(),
-        (false, failures) => format!("{failures} of {} fail", found.runs),
+    let text = match (found.safe, found.failures, found.symbols) {
+        (true, ..) => "safe".to_owned(),
+        (false, 0, 0) => "unknown".to_owned(),
+        (false, 0, _) => "mixed up".to_owned(),
+        (false, failures, _) => format!("{failures} of {} fail", found.runs),
     };
     Cell::Words {
         text,

@@ -137,6 +137,7 @@ fn coload(runs: &[Coload]) -> String {
             let count = text::thousands(found.symbols as u64);
             words.push(format!("{count} symbols of another"));
         }
+        words.extend(found.unknown.clone());
         format!("{}: {}", found.flags, words.join(", "))
     };
     if runs.is_empty() {
@@ -195,6 +196,7 @@ mod tests {
             failures,
             runs: 12,
             symbols,
+            unknown: None,
         }
     }
 

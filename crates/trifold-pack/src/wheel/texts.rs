@@ -90,6 +90,12 @@ pub(crate) fn plain(name: &str) -> String {
     name.to_lowercase().replace(['-', '.', '+'], "_")
 }
 
+/// The package that a `Requires-Dist` names, without versions and markers.
+pub(super) fn requirement(text: &str) -> String {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c));
+    text[..end.unwrap_or(text.len())].to_owned()
+}
+
 pub(crate) fn is_licence(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default().to_uppercase();
     let source = [".PY", ".PYI", ".PYC", ".H", ".SO"]

@@ -55,8 +55,9 @@ impl Writer {
         }
         self.add(&format!("{info}/METADATA"), metadata.as_bytes())?;
         let wheel = format!(
-            "Wheel-Version: 1.0\nGenerator: trifold-pack {}\nRoot-Is-Purelib: false\nTag: {}\n",
+            "Wheel-Version: 1.0\nGenerator: trifold-pack {}\nRoot-Is-Purelib: {}\nTag: {}\n",
             env!("CARGO_PKG_VERSION"),
+            self.tag.ends_with("-any"),
             self.tag
         );
         self.add(&format!("{info}/WHEEL"), wheel.as_bytes())?;
