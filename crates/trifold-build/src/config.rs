@@ -87,9 +87,6 @@ pub struct CpuLevel {
     /// The level whose flags [`Ggml::kernels_small`] are compiled with; its own if none is named. Equal code
     /// costs an archive next to nothing.
     pub small_as: Option<String>,
-    /// More flags for [`Ggml::amx`], in engines with [`Engine::amx`].
-    #[serde(default)]
-    pub amx_flags: Vec<String>,
     /// What a CPU must have besides what the level before it needs, in the spelling of `std::is_x86_feature_detected!`.
     pub features: Vec<String>,
 }
@@ -121,23 +118,11 @@ pub struct Ggml {
     pub kernels_includes: Vec<String>,
     /// Files of `kernels` that are compiled small: their time goes to memory, or they take none.
     pub kernels_small: Vec<String>,
-    /// Files of `kernels` with code that a CPU of the level need not be able to run.
-    pub amx: Amx,
     /// The file of `kernels` whose threads spin while they wait, and whose switch calls a kernel by the
     /// operation.
     pub kernels_main: String,
     /// Patterns of the symbols that a kernels object shows to the rest of its engine.
     pub kernels_keep: Vec<String>,
-}
-
-/// Intel's AMX, which the operating system gives to a process that asks for it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Amx {
-    /// The code.
-    pub files: Vec<String>,
-    /// The file that offers it if it can be used: it gets `shim/amx.h`.
-    pub asks: String,
 }
 
 /// One engine.
@@ -153,9 +138,6 @@ pub struct Engine {
     /// Whether it is compiled against that ggml in every mode: one that upstream has changed.
     #[serde(default)]
     pub pinned: bool,
-    /// Whether its kernels have code for AMX: its weights may lie in buffers of ggml's own choice.
-    #[serde(default)]
-    pub amx: bool,
     /// Templates (`name.h.in`) to fill in, as CMake's `configure_file` would.
     #[serde(default)]
     pub configure: Vec<PathBuf>,

@@ -160,14 +160,13 @@ pub fn jobs(
     shim: &Path,
 ) -> Result<Jobs, BuildError> {
     let planner = Planner { config, cache };
-    let amx = config.engine(name)?.amx;
     let base = planner.ggml_base(ggml)?;
     let mut rest = planner.engine(name, tree, ggml)?;
     rest.extend(planner.shim(name, tree, ggml, shim)?);
     let kernels = config
         .built_levels()
         .map(|(number, level)| {
-            let jobs = planner.kernels(ggml, level, amx)?;
+            let jobs = planner.kernels(ggml, level)?;
             let main = &config.ggml.kernels_main;
             Ok(LevelJobs {
                 level: level.name.clone(),
@@ -323,7 +322,7 @@ impl Planner<'_> {
             .collect())
     }
 
-    fn kernels(&self, ggml: &Tree, level: &CpuLevel, amx: bool) -> Result<Vec<Job>, BuildError> {
+    fn kernels(&self, ggml: &Tree, level: &CpuLevel) -> Result<Vec<Job>, BuildError> {
         let parts = &self.config.ggml;
         let flags = self.level_flags(ggml, level);
         let small = level.small_as.as_ref();
@@ -337,17 +336,11 @@ impl Planner<'_> {
         let mut spin_flags = flags.clone();
         spin_flags.generated(&folder);
         spin_flags.plain("-includerelax.h");
-        let amx = amx && !level.amx_flags.is_empty();
-        let (amx_flags, asks_flags) = self.amx_flags(&flags, level)?;
         // Revisions differ in what they have; a folder that is not there is no error.
         Ok(files(&ggml.ggml, &parts.kernels, &[])?
             .map(|file| {
                 let flags = if file == parts.kernels_main {
                     &spin_flags
-                } else if amx && parts.amx.files.contains(&file) {
-                    &amx_flags
-                } else if amx && parts.amx.asks == file {
-                    &asks_flags
                 } else if parts.kernels_small.contains(&file) {
                     &small_flags
                 } else {
@@ -356,22 +349,6 @@ impl Planner<'_> {
                 job_of(flags, ggml, file, false)
             })
             .collect())
-    }
-
-    /// For code with AMX, and for what asks whether it can be used.
-    fn amx_flags(&self, flags: &Flags, level: &CpuLevel) -> Result<(Flags, Flags), BuildError> {
-        let header = (
-            "trifold_amx.h".to_owned(),
-            include_str!("../shim/amx.h").to_owned(),
-        );
-        let mut code = flags.clone();
-        for flag in &level.amx_flags {
-            code.plain(flag);
-        }
-        let mut asks = code.small();
-        asks.generated(&self.generate("amx", &[header])?);
-        asks.plain("-includetrifold_amx.h");
-        Ok((code, asks))
     }
 
     fn level_flags(&self, ggml: &Tree, level: &CpuLevel) -> Flags {
