@@ -8,11 +8,14 @@ use crate::{
     builder::{Objects, shim_folder},
     compile, elf,
     pattern::matches,
+    plugin,
     seal::{Exports, Recipe},
     source,
     toolchain::Toolchain,
     units,
 };
+
+pub use crate::seal::inside::Backend;
 
 /// What the library of a shared ggml exports.
 pub const GGML_EXPORTS: [&str; 3] = ["ggml_*", "gguf_*", "__wrap_ggml_*"];
@@ -99,6 +102,65 @@ impl Builder {
         elf::unhide(&object, |name| {
             GGML_EXPORTS.iter().any(|pattern| matches(pattern, name))
         })?;
+        Ok(object)
+    }
+
+    /// Compiles one of ggml's backends, a `[plugin.NAME]` table, for [`Builder::with_backend`]: against the ggml
+    /// that this engine is compiled against.
+    ///
+    /// # Errors
+    /// [`BuildError::UnknownPlugin`], and what the compilers say.
+    pub fn backend(
+        &self,
+        engine: &str,
+        name: &str,
+        options: &plugin::Options,
+    ) -> Result<Backend, BuildError> {
+        let (name, recipe) = self.config.plugin(name)?.with(name, options)?;
+        let (_, ggml) = self.trees(engine)?;
+        let toolchain = Toolchain::find()?;
+        let jobs = units::backend(&self.config, &self.cache, &name, &recipe, &ggml, options)?;
+        let title = format!("backend {name} (ggml {})", ggml.ggml_version);
+        let compile = |jobs| compile::compile(&title, &self.cache, &toolchain, jobs);
+        Ok(Backend {
+            objects: compile(&jobs.backend)?,
+            shim: compile(&jobs.shim)?,
+            recipe,
+        })
+    }
+
+    /// A sealed engine with a backend inside, which is registered when the engine starts; as the field packages
+    /// GPUs. Its final link needs [`plugin::Recipe::link_arguments`].
+    ///
+    /// # Errors
+    /// What the compilers and binutils say.
+    pub fn with_backend(
+        &self,
+        name: &str,
+        backend: &Backend,
+        folder: &Path,
+    ) -> Result<PathBuf, BuildError> {
+        let kit = Kit::new(self, name)?;
+        let objects = kit.objects(self, name, false)?;
+        let object = folder.join(format!("{name}-with-backend.o"));
+        kit.recipe(self, name)
+            .seal_with(&kit.toolchain, &objects, backend, &object)?;
+        elf::unhide(&object, |name| name.starts_with(&kit.exports.prefix))?;
+        Ok(object)
+    }
+
+    /// A sealed engine such as [`Builder::exportable`] gives, sealed anew whatever the cache has: to see how long
+    /// that takes.
+    ///
+    /// # Errors
+    /// What the compilers and binutils say.
+    pub fn sealed_anew(&self, name: &str, folder: &Path) -> Result<PathBuf, BuildError> {
+        let kit = Kit::new(self, name)?;
+        let objects = kit.objects(self, name, false)?;
+        kit.recipe(self, name)
+            .seal(&kit.toolchain, &objects, folder)?;
+        let object = folder.join(format!("trifold_{name}.o"));
+        elf::unhide(&object, |name| name.starts_with(&kit.exports.prefix))?;
         Ok(object)
     }
 

@@ -22,6 +22,7 @@ pub mod note;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     path::{Path, PathBuf},
 };
 
@@ -135,6 +136,30 @@ pub struct Recipe {
     pub nvcc: Option<Nvcc>,
 }
 
+impl Recipe {
+    /// What a backend's libraries ask of a final link.
+    #[must_use]
+    pub fn link_arguments(&self, options: &Options) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        let search = self.search_path.iter();
+        arguments.extend(search.map(|folder| format!("-Wl,-rpath,{folder}").into()));
+        for folder in options.all_library_folders() {
+            arguments.extend(["-L".into(), folder.into()]);
+        }
+        let libraries = self.libraries.iter();
+        arguments.extend(libraries.map(|library| format!("-l{library}").into()));
+        // What other libraries need is theirs to find, where the backend runs.
+        arguments.push("-Wl,--allow-shlib-undefined".into());
+        arguments
+    }
+
+    /// Whether the backend's code may need this symbol from elsewhere.
+    pub(crate) fn may_need(&self, name: &str) -> bool {
+        let mut outside = self.outside.iter();
+        elf::is_allowed(name) || outside.any(|pattern| matches(pattern, name))
+    }
+}
+
 /// The licence of what a plugin has inside from elsewhere.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -182,7 +207,7 @@ pub struct Options {
 
 impl Recipe {
     /// The recipe for these options, and the plugin's name: a group has its own.
-    fn with(&self, name: &str, options: &Options) -> Result<(String, Self), BuildError> {
+    pub(crate) fn with(&self, name: &str, options: &Options) -> Result<(String, Self), BuildError> {
         let mut recipe = self.clone();
         recipe.family.clone_from(&self.package);
         let mut name = name.to_owned();
@@ -199,8 +224,9 @@ impl Recipe {
             recipe.package = format!("{}-{group}", self.package);
             name = format!("{name}-{group}");
         }
-        if let (Some(nvcc), false) = (&mut recipe.nvcc, options.architectures.is_empty()) {
-            nvcc.architectures.clone_from(&options.architectures);
+        let architectures = recipe.architectures(options);
+        if let Some(nvcc) = &mut recipe.nvcc {
+            nvcc.architectures = architectures;
         }
         Ok((name, recipe))
     }
@@ -226,8 +252,30 @@ impl Recipe {
         groups.map(String::as_str).collect()
     }
 
+    /// The GPUs that it is compiled for with these options.
+    #[must_use]
+    pub fn architectures(&self, options: &Options) -> Vec<String> {
+        let Some(nvcc) = &self.nvcc else {
+            return Vec::new();
+        };
+        if options.architectures.is_empty() {
+            nvcc.architectures.clone()
+        } else {
+            options.architectures.clone()
+        }
+    }
+
     fn group(&self, name: &str) -> Option<Vec<String>> {
         self.nvcc.as_ref()?.groups.get(name).cloned()
+    }
+
+    /// Where libraries are, those of the toolkit included.
+    #[must_use]
+    pub fn all_library_folders(&self) -> Vec<PathBuf> {
+        // As its installer and its Python packages have them.
+        let toolkit = self.toolkit.iter();
+        let inside = toolkit.flat_map(|toolkit| ["lib64", "lib"].map(|name| toolkit.join(name)));
+        self.library_folders.iter().cloned().chain(inside).collect()
     }
 }
 
@@ -397,15 +445,7 @@ impl Link<'_> {
         kept.push(MAIN.to_owned());
         kept.sort();
         let hidden = step.keep("hidden", &linked, kept.iter().cloned(), false)?;
-        let may = |name: &str| {
-            elf::is_allowed(name)
-                || PROGRAM.contains(&name)
-                || self
-                    .recipe
-                    .outside
-                    .iter()
-                    .any(|pattern| matches(pattern, name))
-        };
+        let may = |name: &str| PROGRAM.contains(&name) || self.recipe.may_need(name);
         elf::check_closed(
             &format!("plugin {}", self.name),
             &elf::symbols(&hidden)?,
@@ -443,23 +483,8 @@ impl Link<'_> {
             .args(["-Wl,--as-needed", "-static-libstdc++"])
             // Weak in virtual tables: taken from the runtime inside, not from one of the process.
             .arg("-Wl,-u,__cxa_pure_virtual");
-        for folder in &self.recipe.search_path {
-            command.arg(format!("-Wl,-rpath,{folder}"));
-        }
-        for folder in &self.options.library_folders {
-            command.arg("-L").arg(folder);
-        }
-        if let Some(toolkit) = &self.options.toolkit {
-            // As its installer and its Python packages have them.
-            for folder in ["lib64", "lib"] {
-                command.arg("-L").arg(toolkit.join(folder));
-            }
-        }
-        let libraries = self.recipe.libraries.iter();
-        command.args(libraries.map(|library| format!("-l{library}")));
+        command.args(self.recipe.link_arguments(self.options));
         command.args(glibc::arguments(&self.glibc));
-        // What other libraries need is theirs to find, where the plugin runs.
-        command.arg("-Wl,--allow-shlib-undefined");
         run(
             &format!("Could not link plugin {}", self.name),
             &mut command,

@@ -15,6 +15,7 @@
 //!
 //! [`Library`] does the same for any C or C++ library.
 
+pub(crate) mod inside;
 mod levels;
 mod library;
 pub(crate) mod steps;
@@ -259,13 +260,16 @@ impl Recipe<'_> {
         reach: &Reach,
     ) -> Result<Vec<PathBuf>, BuildError> {
         let mut parts = [&objects.base[..], &objects.rest].concat();
-        let kernels = levels::Kernels {
+        parts.extend(self.kernels(objects).link(step, &parts, reach)?);
+        Ok(parts)
+    }
+
+    fn kernels<'a>(&'a self, objects: &'a Objects) -> levels::Kernels<'a> {
+        levels::Kernels {
             engine: self.engine,
             keep: &self.config.ggml.kernels_keep,
             levels: &objects.kernels,
-        };
-        parts.extend(kernels.link(step, &parts, reach)?);
-        Ok(parts)
+        }
     }
 
     /// The kernels of operations that no graph of the engine has.

@@ -17,7 +17,7 @@ use crate::{
     vocabulary,
 };
 
-pub use plugin::{OtherCompiler, plugin};
+pub use plugin::{BackendJobs, OtherCompiler, backend, plugin};
 
 /// What the seal needs of the compiler; each was seen to fail without.
 ///

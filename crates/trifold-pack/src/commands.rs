@@ -4,6 +4,7 @@ pub(crate) mod align;
 pub(crate) mod audit;
 pub(crate) mod coload;
 pub(crate) mod compare;
+pub(crate) mod inside;
 pub(crate) mod layout;
 pub(crate) mod plugin;
 pub(crate) mod seal;

@@ -4,6 +4,7 @@
 //! imported, loaded together and tested there. What a layout cannot do is tried, and what came of it is
 //! reported.
 
+mod beside;
 mod environment;
 mod measure;
 mod plot;
@@ -26,11 +27,14 @@ use trifold_build::{Mode, glibc::Floor};
 use crate::{
     PackError,
     coload::ColoadError,
-    layout::{self, Layout, Workspace},
+    layout::{self, Layout, PluginChoice, Workspace},
     parallel::in_parallel,
 };
+use beside::Installed;
 use environment::{Environment, Interpreter};
 
+pub use beside::Beside;
+pub(crate) use measure::{machine, without_launcher};
 pub use plot::svg;
 pub use render::{human, markdown, schema, to_json};
 
@@ -50,6 +54,8 @@ pub struct Options {
     pub out: PathBuf,
     /// The oldest glibc that the wheels run on.
     pub floor: Floor,
+    /// The plugin of `split-plugin`.
+    pub plugin: PluginChoice,
     /// Compile Rust fast instead of small: then sizes say little.
     pub quick: bool,
     /// Also compile the engines with an empty cache. It takes as long as the first build of trifold does,
@@ -94,10 +100,14 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every layout was built and passed its tests.
+    /// Whether every layout was built and passed its tests, and all is as before once a plugin is removed.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.rows.iter().all(|row| row.tests.failed == 0)
+        self.rows.iter().all(|row| {
+            let beside = row.plugin.as_ref();
+            row.tests.failed == 0
+                && beside.is_none_or(|beside| matches!(beside.removed, Outcome::Works(_)))
+        })
     }
 }
 
@@ -111,10 +121,13 @@ pub struct Row {
     pub cold_seconds: Option<f64>,
     /// Seconds to link and pack again what is compiled.
     pub warm_seconds: f64,
-    /// The wheels.
+    /// The wheels, without that of a plugin.
     pub wheels: Vec<Wheel>,
     /// Bytes that they take when installed, without what they depend on.
     pub installed_bytes: u64,
+    /// The backend plugin beside them, of `split-plugin`. It is there for all that is measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<Beside>,
     /// The ggml of each engine, all in one process, as they say themselves.
     pub ggml: Outcome<Vec<String>>,
     /// The same where each engine is compiled against the ggml that it ships, if it then answers as before.
@@ -244,11 +257,22 @@ struct Common {
     cold: Cold,
 }
 
-/// Seconds to compile the engines from nothing, by whether the objects are open ones.
+/// Seconds to compile the engines from nothing, by whether the objects are open ones, and to build the plugin.
 #[derive(Default)]
 struct Cold {
     open: Option<f64>,
     hidden: Option<f64>,
+    plugin: Option<f64>,
+}
+
+impl Cold {
+    fn of(&self, layout: Layout) -> Option<f64> {
+        match layout {
+            Layout::Monolith => self.open,
+            Layout::SplitPlugin => Some(self.hidden? + self.plugin?),
+            _ => self.hidden,
+        }
+    }
 }
 
 /// A layout that is built and installed.
@@ -256,6 +280,9 @@ struct Subject {
     layout: Layout,
     warm_seconds: f64,
     wheels: Vec<PathBuf>,
+    /// Of them, as they were installed.
+    installed_bytes: u64,
+    plugin: Option<Installed>,
     environment: Environment,
 }
 
@@ -281,6 +308,12 @@ impl Comparing<'_> {
         }
         for (row, tests) in rows.iter_mut().zip(self.tests(&subjects)?) {
             row.tests = tests;
+        }
+        for (row, subject) in rows.iter_mut().zip(&subjects) {
+            if let Some(plugin) = &subject.plugin {
+                self.begin(&format!("{}: the plugin removed", subject.layout))?;
+                row.plugin = Some(plugin.remove(&subject.environment, &self.options.engines)?);
+            }
         }
         Ok(Report {
             schema: SCHEMA_VERSION,
@@ -342,6 +375,11 @@ impl Comparing<'_> {
                 let options = self.layout_options(layout, Mode::Aligned, "cold");
                 *place = Some(measure::cold(&options)?);
             }
+            if layout == Layout::SplitPlugin {
+                self.begin(&format!("{layout}: compiling the plugin from nothing"))?;
+                let options = self.layout_options(layout, Mode::Aligned, "cold");
+                cold.plugin = Some(measure::cold_plugin(&options)?);
+            }
         }
         Ok(cold)
     }
@@ -359,9 +397,14 @@ impl Comparing<'_> {
             // The first time it compiles what no other layout has.
             layout::wheels(self.workspace, &options)?;
         }
+        if layout == Layout::SplitPlugin {
+            // Its time is that of the engines' wheels, too.
+            options.shipped = None;
+        }
         let started = Instant::now();
-        let wheels = layout::wheels(self.workspace, &options)?.wheels;
+        let built = layout::wheels(self.workspace, &options)?;
         let warm_seconds = started.elapsed().as_secs_f64();
+        let wheels = built.wheels;
         self.begin(&format!("{layout}: installing"))?;
         let requirements = self.workspace.root().join("python/requirements/test.txt");
         let environment = python.environment(
@@ -369,10 +412,22 @@ impl Comparing<'_> {
             Some(&requirements),
             wheels.iter().chain([&common.models]),
         )?;
+        let installed_bytes = environment.installed_bytes("trifold")?;
+        let plugin = match built.plugin {
+            Some(wheel) => Some(Installed::new(
+                &self.options.plugin.name,
+                wheel,
+                &environment,
+                &self.options.engines,
+            )?),
+            None => None,
+        };
         Ok(Subject {
             layout,
             warm_seconds,
             wheels,
+            installed_bytes,
+            plugin,
             environment,
         })
     }
@@ -388,7 +443,9 @@ impl Comparing<'_> {
         let Subject {
             layout,
             warm_seconds,
+            installed_bytes,
             ref wheels,
+            ref plugin,
             ref environment,
         } = *subject;
         self.begin(&format!("{layout}: start and memory"))?;
@@ -396,7 +453,12 @@ impl Comparing<'_> {
         let resident_bytes = environment.resident(engines)?;
         self.begin(&format!("{layout}: versions of ggml in one process"))?;
         let ggml = environment.versions(engines)?;
-        let own_ggml = match environment.answers(engines)? {
+        let answers = match plugin {
+            // Engines of another ggml cannot use it.
+            Some(plugin) => plugin.before.clone(),
+            None => environment.answers(engines)?,
+        };
+        let own_ggml = match answers {
             // It has a ggml of its own for each engine that the field gives one.
             Outcome::Works(answers) if layout == Layout::Monolith => {
                 environment.versions_if(engines, &answers)?
@@ -406,17 +468,19 @@ impl Comparing<'_> {
         };
         self.begin(&format!("{layout}: loading together"))?;
         let coload = measure::coload(environment, engines)?;
-        let cold_seconds = match layout {
-            Layout::Monolith => common.cold.open,
-            _ => common.cold.hidden,
+        let cold_seconds = common.cold.of(layout);
+        let of_plugin = match plugin {
+            Some(plugin) => plugin.private_exports()?,
+            None => 0,
         };
         let row = Row {
             layout: layout.name().to_owned(),
             cold_seconds: cold_seconds.map(|seconds| seconds + warm_seconds),
             warm_seconds,
-            private_exports: measure::private_exports(wheels)?,
+            private_exports: measure::private_exports(wheels, &[])? + of_plugin,
             wheels: measure::wheels(wheels)?,
-            installed_bytes: environment.installed_bytes()?,
+            installed_bytes,
+            plugin: None,
             ggml,
             own_ggml,
             coload,
@@ -438,15 +502,19 @@ impl Comparing<'_> {
         self.begin(&format!("{layout}: each engine with its own ggml"))?;
         let mut options = self.layout_options(layout, Mode::Pinned, "pinned");
         options.shipped.clone_from(&common.shipped_pinned);
-        let wheels = match layout::wheels(self.workspace, &options) {
-            Ok(built) => built.wheels,
+        let built = match layout::wheels(self.workspace, &options) {
+            Ok(built) => built,
             Err(error @ PackError::Build(_)) => return Ok(Outcome::Fails(measure::words(&error))),
             Err(error) => return Err(error),
         };
         let environment = python.environment(
-            &self.environment_folder(&format!("{layout}-pinned")),
+            &self.environment_folder(&format!("{}-pinned", layout.name())),
             None,
-            wheels.iter().chain([&common.models]),
+            built
+                .wheels
+                .iter()
+                .chain(&built.plugin)
+                .chain([&common.models]),
         )?;
         // Not only imported: another ggml than the one that they were compiled against may answer, too.
         environment.versions_if(&self.options.engines, answers)
@@ -485,6 +553,7 @@ impl Comparing<'_> {
             python: true,
             quick: self.options.quick,
             unchecked: mode == Mode::Pinned,
+            plugin: self.options.plugin.clone(),
             shipped: None,
             out: self.options.out.join(folder),
         }

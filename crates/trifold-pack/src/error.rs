@@ -136,6 +136,24 @@ pub enum PackError {
         /// The engine whose ggml it has.
         engine: String,
     },
+    /// A plugin beside engines that have a ggml of their own each: it would serve one of them.
+    #[error(
+        "Expected engines with the ggml of the plugin {plugin}, found each with its own (--ggml pinned)"
+    )]
+    PinnedEngines {
+        /// The plugin.
+        plugin: String,
+    },
+    /// An engine does not have the backend that was linked into it.
+    #[error("Expected {engine} to have the backend {plugin} once it has started (found: {found})")]
+    NotInside {
+        /// The engine.
+        engine: String,
+        /// The backend's name in `engines.toml`.
+        plugin: String,
+        /// The backends that it has, or what became of it.
+        found: String,
+    },
     /// Compiling from nothing cannot be measured.
     #[error("Expected to compile without a compiler cache (found: {})", launcher.display())]
     Launcher {
@@ -174,6 +192,7 @@ impl PackError {
                 | Self::NoWorkspace { .. }
                 | Self::OneEngine { .. }
                 | Self::NotOurs { .. }
+                | Self::PinnedEngines { .. }
                 | Self::Launcher { .. }
                 | Self::Align(_)
                 | Self::Coload(_)
@@ -233,6 +252,12 @@ impl PackError {
             }
             Self::NotOurs { .. } => "Remove it, or choose another place with --output".into(),
             Self::OneEngine { .. } => "Leave --wheel or --ggml pinned out".into(),
+            Self::PinnedEngines { .. } => {
+                "Leave --ggml pinned out: the plugin is for the newest ggml, which all engines can have".into()
+            }
+            Self::NotInside { .. } => {
+                "See that the libraries that the backend needs are installed: --library-folder names where".into()
+            }
             Self::Launcher { .. } => "Set TRIFOLD_COMPILER_LAUNCHER=none".into(),
             Self::Empty { .. } => "Give the folder that the package is installed in".into(),
         })

@@ -10,6 +10,7 @@
 //! | `sealed-shared` | a library each, with a C API, beside the extensions | in each library | the C API |
 //! | `shared-ggml` | in the extensions, all in one wheel | one library for all | ggml |
 //! | `split` | in the extensions, a wheel each | in each | `PyInit_*` |
+//! | `split-plugin` | as `split`, and a wheel with one backend plugin for all | in each, and in the plugin | `PyInit_*`, and the plugin's entry points |
 
 mod development;
 mod glue;
@@ -26,15 +27,16 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use trifold_build::{Builder, Mode, cache::Cache, glibc::Floor, parts::GGML_EXPORTS};
+use trifold_build::{Builder, Mode, cache::Cache, glibc::Floor, parts::GGML_EXPORTS, plugin};
 
 use crate::{PackError, text};
 use glue::Half;
-use link::{Linker, Symbols};
+use link::Symbols;
 
 pub use crate::workspace::Workspace;
+pub(crate) use link::Linker;
 pub use wheels::wheels;
-pub(crate) use wheels::{ship, wheels_in};
+pub(crate) use wheels::{plugin_wheel, ship, wheels_in};
 
 /// A way of linking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,16 +51,19 @@ pub enum Layout {
     SharedGgml,
     /// Static and sealed, a wheel for each engine: what trifold ships.
     Split,
+    /// The same, and the wheel of a backend plugin: what trifold ships for GPUs.
+    SplitPlugin,
 }
 
 impl Layout {
     /// All of them, in the order in which they are compared.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Monolith,
         Self::SealedStatic,
         Self::SealedShared,
         Self::SharedGgml,
         Self::Split,
+        Self::SplitPlugin,
     ];
 
     /// Its name on the command line.
@@ -70,13 +75,23 @@ impl Layout {
             Self::SealedShared => "sealed-shared",
             Self::SharedGgml => "shared-ggml",
             Self::Split => "split",
+            Self::SplitPlugin => "split-plugin",
         }
+    }
+
+    /// Whether it is the wheels that trifold ships.
+    fn is_shipped(self) -> bool {
+        matches!(self, Self::Split | Self::SplitPlugin)
     }
 }
 
+/// As people write it.
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(match self {
+            Self::SplitPlugin => "split + plugin",
+            other => other.name(),
+        })
     }
 }
 
@@ -87,6 +102,32 @@ impl FromStr for Layout {
         let found = Self::ALL.into_iter().find(|layout| layout.name() == text);
         found.ok_or_else(|| PackError::UnknownLayout { name: text.into() })
     }
+}
+
+/// The backend plugin of [`Layout::SplitPlugin`].
+#[derive(Clone, Debug)]
+pub struct PluginChoice {
+    /// Its name in `engines.toml`.
+    pub name: String,
+    /// How it is built. Its glibc is that of the layout, and its ggml the newest one.
+    pub options: plugin::Options,
+}
+
+/// `rpc`: it is built in seconds wherever the engines are, runs on every CPU that they run on, and has no device until
+/// a server is named. So `device = "auto"` loads it and computes on the CPU as ever, and what is measured beside
+/// `split` is a plugin, and not another kind of computer. (`auto` would take the device of `twin`.)
+impl Default for PluginChoice {
+    fn default() -> Self {
+        Self {
+            name: Self::DEFAULT.into(),
+            options: plugin::Options::default(),
+        }
+    }
+}
+
+impl PluginChoice {
+    /// The name of the default.
+    pub const DEFAULT: &str = "rpc";
 }
 
 /// What is to be built.
@@ -104,9 +145,11 @@ pub struct Options {
     /// Make Python extensions. Without them, `sealed-shared` is its libraries, and the other layouts are
     /// nothing.
     pub python: bool,
-    /// With `shared-ggml`: link engines that were compiled against another ggml than the shared one, too, to
-    /// see what comes of it.
+    /// With `shared-ggml` and `split-plugin`: take engines that were compiled against another ggml than what they
+    /// share, too, to see what comes of it.
     pub unchecked: bool,
+    /// The plugin of `split-plugin`.
+    pub plugin: PluginChoice,
     /// Compile Rust fast instead of small.
     pub quick: bool,
     /// A folder with the wheels that trifold ships for these options, to take what all layouts have in common
@@ -133,6 +176,9 @@ pub struct Built {
     pub prefix: Option<PathBuf>,
     /// Wheels, if they were asked for.
     pub wheels: Vec<PathBuf>,
+    /// The wheel of the backend plugin beside them, of `split-plugin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PathBuf>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -146,6 +192,7 @@ impl Built {
             libraries: Vec::new(),
             prefix: None,
             wheels: Vec::new(),
+            plugin: None,
             seconds: 0.0,
         }
     }
@@ -182,7 +229,7 @@ fn open_mode(engine: &str) -> Mode {
 ///
 /// # Errors
 /// [`PackError::Build`] if it cannot be compiled or linked; for `shared-ggml` also if an engine is compiled
-/// against a ggml of its own.
+/// against a ggml of its own, and for `split-plugin` then [`PackError::PinnedEngines`].
 pub fn build(workspace: &Workspace, options: &Options) -> Result<Built, PackError> {
     let started = Instant::now();
     if !options.python && options.layout != Layout::SealedShared {
@@ -191,7 +238,7 @@ pub fn build(workspace: &Workspace, options: &Options) -> Result<Built, PackErro
         });
     }
     let folder = new_folder(&options.out, options.layout)?;
-    if options.layout == Layout::Split {
+    if options.layout.is_shipped() {
         return wheels::split(workspace, options, &folder);
     }
     let scratch = tempfile::tempdir_in(&folder)
@@ -279,7 +326,9 @@ impl Building<'_> {
                     self.link_extension(engine, &[&glue], &[&library], &Symbols::Module)?
                 }
                 Layout::SharedGgml => self.without_ggml(engine, &built.libraries[0])?,
-                Layout::SealedStatic | Layout::Split => self.sealed(engine)?,
+                Layout::SealedStatic | Layout::Split | Layout::SplitPlugin => {
+                    self.sealed(engine)?
+                }
             };
             built.extensions.insert(engine.clone(), extension);
         }

@@ -31,6 +31,7 @@ mod fields;
 mod format;
 mod ggml;
 mod input;
+pub mod inside;
 pub mod layout;
 pub mod limits;
 mod manylinux;

@@ -25,6 +25,8 @@ enum Command {
     Coload(commands::coload::Args),
     /// Build trifold's engines in all layouts, and measure what each costs and gives.
     Compare(commands::compare::Args),
+    /// Measure what a backend costs that every engine has inside, and one plugin for all.
+    Inside(commands::inside::Args),
     /// Link trifold's engines in one of the ways that there are.
     Layout(commands::layout::Args),
     /// Build a backend plugin, for every engine of the same ggml.
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => commands::audit::run(args),
         Command::Coload(args) => commands::coload::run(args),
         Command::Compare(args) => commands::compare::run(args),
+        Command::Inside(args) => commands::inside::run(args),
         Command::Layout(args) => commands::layout::run(args),
         Command::Plugin(args) => commands::plugin::run(args),
         Command::Seal(args) => commands::seal::run(args),

@@ -23,6 +23,7 @@ fn they_are_what_the_program_prints() {
         ("audit", "audit"),
         ("coload", "coload"),
         ("compare", "compare"),
+        ("inside", "inside"),
         ("layout", "layout"),
         ("plugin", "plugin"),
         ("seal", "seal"),

@@ -1,5 +1,6 @@
 // What makes a plugin of one of ggml's backends: its entry points, the way of its log and of its failed
 // checks to the engines that use it, and the program that it is when it is run (main.c).
+#include "cpu_check.hpp"
 #include "ggml_log.hpp"
 #include "guard.hpp"
 #include "plugin.h"
@@ -15,7 +16,6 @@
 #include <mutex>
 #include <string>
 
-#include <cpuid.h>
 #include <unistd.h>
 
 // The backend's own function that returns its registration.
@@ -65,24 +65,6 @@ void on_abort(const char * message) {
     trifold::log(trifold::log_level::error, message);
 }
 
-#ifdef TRIFOLD_PLUGIN_AVX2
-// A loader of ours has looked for all that the note names, before it opened this file; others look at nothing.
-bool cpu_is_new_enough() {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0) {
-        return false;
-    }
-    unsigned low = 0, high = 0;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    const bool saved = (low & 6) == 6; // the registers, by the operating system
-    return saved && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_AVX2) != 0;
-}
-#else
-bool cpu_is_new_enough() {
-    return true;
-}
-#endif
-
 const trifold_plugin_facts info = {TRIFOLD_PLUGIN_INTERFACE, sizeof(trifold_plugin_facts)};
 
 } // namespace
@@ -117,7 +99,7 @@ TRIFOLD_PLUGIN_API bool trifold_plugin_connect(const trifold_plugin_route * rout
 // ggml's entry point. What the engine has thrown passes through; the backend's own exceptions end here, as
 // ggml's functions are C functions to their caller.
 TRIFOLD_PLUGIN_API ggml_backend_reg_t ggml_backend_init() {
-    if (!cpu_is_new_enough()) {
+    if (!trifold::cpu_is_new_enough()) {
         trifold::log(trifold::log_level::error, "this CPU is too old for the plugin: it has no AVX2");
         return nullptr;
     }

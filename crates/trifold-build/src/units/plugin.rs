@@ -16,14 +16,28 @@ use crate::{
 };
 
 /// Files of our own that every plugin has.
-const OWN: [(&str, &str); 6] = [
+const OWN: [(&str, &str); 7] = [
+    CPU_CHECK,
     ("ggml_log.hpp", include_str!("../../shim/ggml_log.hpp")),
-    ("guard.hpp", include_str!("../../shim/guard.hpp")),
+    GUARD,
     ("stdio.cpp", include_str!("../../shim/stdio.cpp")),
     ("plugin.cpp", include_str!("../../shim/plugin/plugin.cpp")),
     ("plugin.h", include_str!("../../shim/plugin/plugin.h")),
     ("main.c", include_str!("../../shim/plugin/main.c")),
 ];
+
+/// Files of our own that a backend has that is linked into an engine.
+const INSIDE: [(&str, &str); 3] = [
+    CPU_CHECK,
+    GUARD,
+    ("inside.cpp", include_str!("../../shim/plugin/inside.cpp")),
+];
+
+const CPU_CHECK: (&str, &str) = (
+    "cpu_check.hpp",
+    include_str!("../../shim/plugin/cpu_check.hpp"),
+);
+const GUARD: (&str, &str) = ("guard.hpp", include_str!("../../shim/guard.hpp"));
 
 /// Files of our own that a recipe may name in `shim`.
 const SHIMS: [(&str, &str); 2] = [
@@ -84,6 +98,35 @@ pub fn plugin(
     jobs.extend(planner.backend(name, recipe, ggml, options)?);
     jobs.extend(planner.plugin_shim(recipe, ggml)?);
     Ok(jobs)
+}
+
+/// The jobs of a backend that is linked into an engine.
+pub struct BackendJobs {
+    /// The backend's own files.
+    pub backend: Vec<Job>,
+    /// What registers it.
+    pub shim: Vec<Job>,
+}
+
+/// Lists the jobs of a backend that is linked into an engine, compiled against the ggml of `ggml`. The backend's
+/// are those of its plugin.
+pub fn backend(
+    config: &Config,
+    cache: &Cache,
+    name: &str,
+    recipe: &Recipe,
+    ggml: &Tree,
+    options: &Options,
+) -> Result<BackendJobs, BuildError> {
+    let planner = Planner { config, cache };
+    let mut backend = planner.backend(name, recipe, ggml, options)?;
+    let mut own = owned(&[GUARD]);
+    own.extend(owned(&recipe_shims(recipe)?));
+    backend.extend(planner.own_jobs(recipe, ggml, "backend", &own)?);
+    Ok(BackendJobs {
+        backend,
+        shim: planner.own_jobs(recipe, ggml, "inside", &owned(&INSIDE))?,
+    })
 }
 
 impl Planner<'_> {
@@ -167,24 +210,24 @@ impl Planner<'_> {
 
     /// What makes a plugin of a backend: entry points, log, abort, and a program that tries it.
     fn plugin_shim(&self, recipe: &Recipe, ggml: &Tree) -> Result<Vec<Job>, BuildError> {
-        let mut own: Vec<(String, String)> = OWN
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect();
-        for wanted in &recipe.shim {
-            let (name, text) = SHIMS
-                .iter()
-                .find(|(name, _)| name == wanted)
-                .ok_or_else(|| {
-                    BuildError::config(format!("expected a shim of our own, found: {wanted}"))
-                })?;
-            own.push(((*name).to_owned(), (*text).to_owned()));
-        }
+        let mut own = owned(&OWN);
+        own.extend(owned(&recipe_shims(recipe)?));
+        self.own_jobs(recipe, ggml, "plugin", &own)
+    }
+
+    /// Files of our own around a backend.
+    fn own_jobs(
+        &self,
+        recipe: &Recipe,
+        ggml: &Tree,
+        kind: &str,
+        own: &[(String, String)],
+    ) -> Result<Vec<Job>, BuildError> {
         let includes = ["src", "include"].map(str::to_owned);
         let mut flags = self.ggml_flags(ggml, &recipe.base_defines, &includes);
-        let folder = self.generate("plugin", &own)?;
+        let folder = self.generate(kind, own)?;
         flags.generated(&folder);
-        flags.plain("-DTRIFOLD_ENGINE=plugin");
+        flags.plain(&format!("-DTRIFOLD_ENGINE={kind}"));
         flags.plain(&format!("-DTRIFOLD_PLUGIN_REGISTER={}", recipe.register));
         if recipe.cpu_features.iter().any(|feature| feature == "avx2") {
             flags.plain("-DTRIFOLD_PLUGIN_AVX2");
@@ -203,10 +246,28 @@ impl Planner<'_> {
             .filter_map(|(file, _)| {
                 let cpp = has_extension(file, "cpp");
                 (cpp || has_extension(file, "c"))
-                    .then(|| flags.job(format!("plugin/{file}"), folder.join(file), cpp))
+                    .then(|| flags.job(format!("{kind}/{file}"), folder.join(file), cpp))
             })
             .collect())
     }
+}
+
+/// The files of our own that a recipe names.
+fn recipe_shims(recipe: &Recipe) -> Result<Vec<(&'static str, &'static str)>, BuildError> {
+    let find = |wanted: &String| {
+        let found = SHIMS.into_iter().find(|(name, _)| name == wanted);
+        found.ok_or_else(|| {
+            BuildError::config(format!("expected a shim of our own, found: {wanted}"))
+        })
+    };
+    recipe.shim.iter().map(find).collect()
+}
+
+fn owned(files: &[(&str, &str)]) -> Vec<(String, String)> {
+    let texts = files.iter();
+    texts
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+        .collect()
 }
 
 fn is_cuda(file: &str) -> bool {

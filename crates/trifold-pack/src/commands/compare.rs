@@ -12,7 +12,7 @@ use trifold_pack::{
 };
 
 use super::{
-    layout::{absolute, engines, floor_of, layout_of},
+    layout::{PluginArgs, absolute, engines, floor_of, layout_of},
     print,
 };
 use crate::Outcome;
@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// The oldest glibc that the wheels run on.
     #[arg(long, value_name = "VERSION", default_value = "2.28", value_parser = floor_of)]
     glibc: Floor,
+
+    #[command(flatten)]
+    plugin: PluginArgs,
 
     /// Compile the Rust half fast instead of small: sizes say little then.
     #[arg(long)]
@@ -82,6 +85,7 @@ Examples:
   trifold-pack compare
   trifold-pack compare --cold --markdown layouts.md --svg layouts.svg
   trifold-pack compare monolith split --engines whisper --quick --tour
+  trifold-pack compare split split-plugin --plugin cuda13 --toolkit /usr/local/cuda --architectures 90
 
 Every wheel is built, installed into a fresh environment and tested there; docs/layouts.md says how each
 figure is measured.
@@ -104,6 +108,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
         python: args.python.clone(),
         out: absolute(&args.output)?,
         floor: args.glibc,
+        plugin: args.plugin.choice()?,
         quick: args.quick,
         cold: args.cold,
         suite: if args.tour { Suite::Tour } else { Suite::All },

@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use trifold_build::{Mode, config::Config, glibc::Floor};
+use trifold_build::{Mode, config::Config, glibc::Floor, plugin};
 use trifold_pack::{
     PackError,
-    layout::{self, Built, Layout, Options, Workspace},
+    layout::{self, Built, Layout, Options, PluginChoice, Workspace},
 };
 
 use super::print;
@@ -17,7 +17,7 @@ use crate::Outcome;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// monolith, sealed-static, sealed-shared, shared-ggml or split.
+    /// monolith, sealed-static, sealed-shared, shared-ggml, split or split-plugin.
     #[arg(value_name = "LAYOUT", value_parser = layout_of, required_unless_present = "schema")]
     layout: Option<Layout>,
 
@@ -58,6 +58,9 @@ pub(crate) struct Common {
     #[arg(long, value_name = "VERSION", default_value = "2.28", value_parser = floor_of)]
     glibc: Floor,
 
+    #[command(flatten)]
+    plugin: PluginArgs,
+
     /// Compile the Rust half fast instead of small.
     #[arg(long)]
     quick: bool,
@@ -75,6 +78,54 @@ pub(crate) struct Common {
     schema: bool,
 }
 
+// Without a doc comment: clap would take it for the command's.
+#[derive(clap::Args)]
+pub(super) struct PluginArgs {
+    /// The backend plugin of split-plugin: a [plugin.NAME] table of engines.toml.
+    #[arg(long, value_name = "NAME", default_value = PluginChoice::DEFAULT)]
+    plugin: String,
+
+    #[command(flatten)]
+    building: BackendArgs,
+}
+
+// How a backend is built.
+#[derive(clap::Args)]
+pub(super) struct BackendArgs {
+    /// The folder of a compiler's toolkit, with bin/nvcc inside. Default: the nvcc in PATH.
+    #[arg(long, value_name = "FOLDER")]
+    toolkit: Option<PathBuf>,
+
+    /// GPUs to compile for, instead of those of the recipe: 90 is machine code, 100-virtual PTX.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    architectures: Vec<String>,
+
+    /// Where libraries are that it is linked with.
+    #[arg(long, value_name = "FOLDER")]
+    library_folder: Vec<PathBuf>,
+}
+
+impl BackendArgs {
+    pub(super) fn options(&self) -> plugin::Options {
+        plugin::Options {
+            toolkit: self.toolkit.clone(),
+            architectures: self.architectures.clone(),
+            library_folders: self.library_folder.clone(),
+            ..plugin::Options::default()
+        }
+    }
+}
+
+impl PluginArgs {
+    pub(super) fn choice(&self) -> Result<PluginChoice, PackError> {
+        Config::load()?.plugin(&self.plugin)?;
+        Ok(PluginChoice {
+            name: self.plugin.clone(),
+            options: self.building.options(),
+        })
+    }
+}
+
 const EXAMPLES: &str = "\
 Layouts:
   monolith       static, nothing hidden, all engines in one wheel: where the field came from
@@ -82,8 +133,10 @@ Layouts:
   sealed-shared  a shared library for each engine, with a C API, headers, pkg-config and CMake files
   shared-ggml    one shared library of ggml for all engines
   split          static and sealed, a wheel for each engine: what trifold ships
+  split-plugin   the same, and a wheel with a backend plugin for all of them
 
-Example:
+Examples:
+  trifold-pack layout split-plugin --plugin cuda13 --toolkit /usr/local/cuda --architectures 90
   trifold-pack layout sealed-shared --engines llama --no-python
   cc app.c $(PKG_CONFIG_PATH=target/layouts/sealed-shared/prefix/lib/pkgconfig \\
       pkg-config --cflags --libs trifold-llama)
@@ -137,6 +190,7 @@ impl Common {
             floor: self.glibc,
             python: true,
             unchecked: false,
+            plugin: self.plugin.choice()?,
             quick: self.quick,
             shipped: None,
             out: absolute(&self.output)?,
@@ -184,7 +238,8 @@ fn show(all: &[Built], json: bool) -> Result<(), PackError> {
         // Writing to a string does not fail.
         let _ = writeln!(text, "{}: built in {:.1} s", built.layout, built.seconds);
         let files = built.extensions.values();
-        for path in files.chain(&built.libraries).chain(&built.wheels) {
+        let wheels = built.wheels.iter().chain(&built.plugin);
+        for path in files.chain(&built.libraries).chain(wheels) {
             let bytes = fs_err::metadata(path).map_or(0, |found| found.len());
             let size = trifold_pack::human_bytes(bytes);
             let _ = writeln!(text, "  {size:>8}  {}", path.display());

@@ -12,7 +12,7 @@ use trifold_pack::{
 };
 
 use super::{
-    layout::{absolute, floor_of},
+    layout::{BackendArgs, absolute, floor_of},
     print,
 };
 use crate::Outcome;
@@ -44,22 +44,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "VERSION", default_value = "2.28", value_parser = floor_of)]
     glibc: Floor,
 
-    /// The folder of a compiler's toolkit, with bin/nvcc inside. Default: the nvcc in PATH.
-    #[arg(long, value_name = "FOLDER")]
-    toolkit: Option<PathBuf>,
-
-    /// GPUs to compile for, instead of those of the recipe: 90 is machine code, 120-virtual PTX.
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    architectures: Vec<String>,
+    #[command(flatten)]
+    building: BackendArgs,
 
     /// One of the recipe's groups of GPUs, as a plugin of its own. With --wheel the default is all of them, each
     /// in a package, and a package that requires these.
     #[arg(long, value_name = "NAME", conflicts_with = "architectures")]
     group: Option<String>,
-
-    /// Where libraries are that it is linked with.
-    #[arg(long, value_name = "FOLDER")]
-    library_folder: Vec<PathBuf>,
 
     /// Also pack it into a Python package, and put that wheel here: once installed, all engines find the plugin.
     #[arg(long, value_name = "FOLDER")]
@@ -131,7 +122,7 @@ fn groups(args: &Args, recipe: &Recipe) -> Vec<String> {
     if let Some(group) = &args.group {
         return vec![group.clone()];
     }
-    if args.wheel.is_none() || !args.architectures.is_empty() {
+    if args.wheel.is_none() || !args.building.options().architectures.is_empty() {
         return Vec::new();
     }
     recipe.groups().into_iter().map(str::to_owned).collect()
@@ -146,10 +137,8 @@ fn build(
     let options = Options {
         engine: args.engine.clone(),
         glibc: Some(args.glibc),
-        toolkit: args.toolkit.clone(),
-        architectures: args.architectures.clone(),
         group,
-        library_folders: args.library_folder.clone(),
+        ..args.building.options()
     };
     let plugin = builder.plugin(name, &options, &absolute(&args.output)?)?;
     let wheel = match &args.wheel {

@@ -79,26 +79,7 @@ impl<'a> Interpreter<'a> {
             folder: folder.to_owned(),
             interrupted: Arc::clone(self.interrupted),
         };
-        let mut install = environment.python();
-        install.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-input",
-            "--no-compile",
-        ]);
-        install.arg("--disable-pip-version-check");
-        if let Some(requirements) = requirements {
-            install.arg("-r").arg(requirements);
-        }
-        install.args(wheels);
-        succeed(
-            "install the wheels",
-            &mut install,
-            INSTALL_TIME,
-            self.interrupted,
-        )?;
+        environment.install(requirements, wheels)?;
         Ok(environment)
     }
 }
@@ -152,6 +133,40 @@ impl Environment {
 
     pub(super) fn interrupted(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.interrupted)
+    }
+
+    /// Installs packages, and what they need.
+    pub(super) fn install<'w>(
+        &self,
+        requirements: Option<&Path>,
+        wheels: impl IntoIterator<Item = &'w PathBuf>,
+    ) -> Result<(), PackError> {
+        let mut install = self.pip("install");
+        install.arg("--no-compile");
+        if let Some(requirements) = requirements {
+            install.arg("-r").arg(requirements);
+        }
+        install.args(wheels);
+        self.succeed("install the wheels", &mut install)
+    }
+
+    /// Removes a package.
+    pub(super) fn uninstall(&self, package: &str) -> Result<(), PackError> {
+        let mut uninstall = self.pip("uninstall");
+        uninstall.args(["--yes", package]);
+        self.succeed("uninstall a package", &mut uninstall)
+    }
+
+    fn pip(&self, what: &str) -> Command {
+        let mut pip = self.python();
+        pip.args(["-m", "pip", what, "--quiet", "--no-input"]);
+        pip.arg("--disable-pip-version-check");
+        pip
+    }
+
+    fn succeed(&self, what: &'static str, command: &mut Command) -> Result<(), PackError> {
+        succeed(what, command, INSTALL_TIME, &self.interrupted)?;
+        Ok(())
     }
 
     /// Isolated from variables and folders of the user.
@@ -239,8 +254,8 @@ impl Environment {
         })
     }
 
-    /// Of the files that are trifold's.
-    pub(super) fn installed_bytes(&self) -> Result<u64, PackError> {
+    /// Of the files of packages whose names begin so, but for the demo models.
+    pub(super) fn installed_bytes(&self, start: &str) -> Result<u64, PackError> {
         let library = self.folder.join("lib");
         let read = || {
             let mut bytes = 0;
@@ -248,7 +263,7 @@ impl Environment {
                 for entry in fs_err::read_dir(python?.path().join("site-packages"))? {
                     let entry = entry?;
                     let name = entry.file_name().to_string_lossy().into_owned();
-                    if name.starts_with("trifold") && !name.starts_with("trifold_demo_models") {
+                    if name.starts_with(start) && !name.starts_with("trifold_demo_models") {
                         bytes += size(&entry.path())?;
                     }
                 }

@@ -21,7 +21,7 @@ use crate::{
 const STARTS: usize = 15;
 
 /// A compiler cache would hide what compiling costs.
-pub(super) fn without_launcher() -> Result<(), PackError> {
+pub(crate) fn without_launcher() -> Result<(), PackError> {
     match Toolchain::find()?.launcher() {
         None => Ok(()),
         Some(launcher) => Err(PackError::Launcher {
@@ -42,6 +42,18 @@ pub(super) fn cold(options: &Options) -> Result<f64, PackError> {
     Ok(started.elapsed().as_secs_f64())
 }
 
+/// Seconds to build the plugin of a layout with an empty cache.
+pub(super) fn cold_plugin(options: &Options) -> Result<f64, PackError> {
+    fs_err::create_dir_all(&options.out)
+        .map_err(PackError::io("Could not create", &options.out))?;
+    let folder = tempfile::tempdir_in(&options.out)
+        .map_err(PackError::io("Could not create a folder in", &options.out))?;
+    let cache = Cache::at(folder.path().join("cache"))?;
+    let started = Instant::now();
+    layout::plugin_wheel(options, &cache, folder.path())?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
 pub(super) fn wheels(paths: &[PathBuf]) -> Result<Vec<Wheel>, PackError> {
     paths
         .iter()
@@ -59,8 +71,8 @@ pub(super) fn wheels(paths: &[PathBuf]) -> Result<Vec<Wheel>, PackError> {
         .collect()
 }
 
-/// Symbols that others can see and that were not made for them.
-pub(super) fn private_exports(wheels: &[PathBuf]) -> Result<usize, PackError> {
+/// Symbols that others can see and that were not made for them, unless they are `known`.
+pub(super) fn private_exports(wheels: &[PathBuf], known: &[&str]) -> Result<usize, PackError> {
     let inputs: Vec<Input> = wheels.iter().cloned().map(Input::Path).collect();
     let report = audit(&inputs, &Config::default())?;
     let natives = report.packages.iter().flat_map(|package| &package.natives);
@@ -68,7 +80,8 @@ pub(super) fn private_exports(wheels: &[PathBuf]) -> Result<usize, PackError> {
     Ok(exports
         .filter(|export| {
             let name = &export.name;
-            !name.starts_with("PyInit_") && !name.starts_with("trifold_")
+            let ours = name.starts_with("PyInit_") || name.starts_with("trifold_");
+            !ours && !known.contains(&name.as_str())
         })
         .count())
 }
@@ -194,7 +207,7 @@ pub(super) fn words(error: &PackError) -> String {
 }
 
 /// The CPU's name, and how many threads there are.
-pub(super) fn machine() -> String {
+pub(crate) fn machine() -> String {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let text = fs_err::read_to_string(Path::new("/proc/cpuinfo")).unwrap_or_default();
     let name = text

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{Coload, Outcome, Report, Row, render::megabytes};
+use super::{
+    Beside, Coload, Outcome, Report, Row,
+    render::{megabytes, title},
+};
 use crate::text;
 
 /// Of names, and of each column.
@@ -77,7 +80,7 @@ pub fn svg(report: &Report) -> String {
         if number % 2 == 0 {
             picture.rectangle("band", 1, top, width - 2, ROW);
         }
-        picture.words("", MARGIN, top + 20, &row.layout);
+        picture.words("", MARGIN, top + 20, &title(row));
     }
     for (number, column) in (0..).zip(&columns) {
         column.draw(&mut picture, MARGIN + NAMES + COLUMN * number);
@@ -94,9 +97,12 @@ fn columns(report: &Report) -> Vec<Column> {
     };
     let mut columns = vec![
         column(["wheels", "MB"], |row| {
-            size(row.wheels.iter().map(|wheel| wheel.bytes).sum())
+            let wheels = row.wheels.iter().map(|wheel| wheel.bytes);
+            size(wheels.chain(plugin(row, |beside| beside.wheel.bytes)).sum())
         }),
-        column(["installed", "MB"], |row| size(row.installed_bytes)),
+        column(["installed", "MB"], |row| {
+            size(row.installed_bytes + plugin(row, |beside| beside.installed_bytes).unwrap_or(0))
+        }),
         column(["memory", "all loaded, MB"], |row| {
             outcome(&row.resident_bytes, |&bytes| size(bytes))
         }),
@@ -133,6 +139,11 @@ fn columns(report: &Report) -> Vec<Column> {
         }
     }
     columns
+}
+
+/// What the plugin beside the engines adds.
+fn plugin(row: &Row, bytes: fn(&Beside) -> u64) -> Option<u64> {
+    row.plugin.as_ref().map(bytes)
 }
 
 fn size(bytes: u64) -> Cell {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Coload, Outcome, Report, Row, Tests};
-use crate::text;
+use super::{Beside, Coload, Outcome, Report, Row, Tests};
+use crate::{layout::Layout, text};
 
 /// JSON.
 #[must_use]
@@ -70,8 +70,19 @@ pub fn human(report: &Report) -> String {
         for failure in &row.tests.failures {
             let _ = writeln!(text, "{}: failed: {failure}", row.layout);
         }
+        if let Some(Beside { name, removed, .. }) = &row.plugin
+            && let Outcome::Fails(words) = removed
+        {
+            let _ = writeln!(text, "{}: failed: {name} removed: {words}", row.layout);
+        }
     }
     text
+}
+
+/// As people write it.
+pub(super) fn title(row: &Row) -> String {
+    let layout = row.layout.parse::<Layout>();
+    layout.map_or_else(|_| row.layout.clone(), |layout| layout.to_string())
 }
 
 fn cells(row: &Row) -> [String; 10] {
@@ -80,22 +91,30 @@ fn cells(row: &Row) -> [String; 10] {
         1 => String::new(),
         count => format!(" in {count}"),
     };
+    let plus = |bytes: fn(&Beside) -> u64| match &row.plugin {
+        Some(beside) => format!(" + {}", megabytes(bytes(beside))),
+        None => String::new(),
+    };
     [
-        row.layout.clone(),
+        title(row),
         format!(
             "{}, {:.0}",
             row.cold_seconds
                 .map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.0}")),
             row.warm_seconds
         ),
-        format!("{}{count}", megabytes(wheels)),
-        megabytes(row.installed_bytes),
+        format!(
+            "{}{count}{}",
+            megabytes(wheels),
+            plus(|beside| beside.wheel.bytes)
+        ),
+        megabytes(row.installed_bytes) + &plus(|beside| beside.installed_bytes),
         revisions(row),
         text::thousands(row.private_exports as u64),
         coload(&row.coload),
         outcome(&row.start_ms, |milliseconds| format!("{milliseconds:.1}")),
         outcome(&row.resident_bytes, |bytes| megabytes(*bytes)),
-        tests(&row.tests),
+        tests(&row.tests) + &row.plugin.as_ref().map_or_else(String::new, removed),
     ]
 }
 
@@ -157,6 +176,12 @@ fn tests(tests: &Tests) -> String {
     words.join(", ")
 }
 
+/// What is left without the plugin.
+fn removed(beside: &Beside) -> String {
+    let words = outcome(&beside.removed, |_| "as before".to_owned());
+    format!("; {} removed: {words}", beside.name)
+}
+
 pub(super) fn megabytes(bytes: u64) -> String {
     format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10)
 }
@@ -176,6 +201,7 @@ mod tests {
                 bytes: 12_345_678,
             }],
             installed_bytes: 45_000_000,
+            plugin: None,
             ggml: Outcome::Works(vec!["0.26.0".into(), "0.26.0".into()]),
             own_ggml: Outcome::Works(vec!["0.26.0".into(), "0.9.5".into()]),
             private_exports: 0,
@@ -262,6 +288,38 @@ mod tests {
                 "5 passed, 2 failed",
             ]
         );
+    }
+
+    #[test]
+    fn a_plugin_is_told_apart_from_what_it_stands_beside() {
+        let beside = |removed| Beside {
+            name: "rpc".into(),
+            wheel: Wheel {
+                name: "b.whl".into(),
+                bytes: 200_000,
+            },
+            installed_bytes: 500_000,
+            removed,
+        };
+        let mut report = report();
+        report.rows.remove(0);
+        report.rows[0].layout = "split-plugin".into();
+        report.rows[0].plugin = Some(beside(Outcome::Works(vec!["llama".into()])));
+        let cells = cells(&report.rows[0]);
+        assert_eq!(cells[0], "split + plugin");
+        assert_eq!(cells[2..4], ["12.3 + 0.2", "45.0 + 0.5"]);
+        assert_eq!(cells[9], "7 passed; rpc removed: as before");
+        assert!(report.is_sound());
+        assert!(svg(&report).contains(">split + plugin</text>"));
+
+        report.rows[0].plugin = Some(beside(Outcome::Fails("other answers: llama".into())));
+        assert!(!report.is_sound());
+        let text = human(&report);
+        let last = "split-plugin: failed: rpc removed: other answers: llama\n";
+        assert!(text.ends_with(last), "{text}");
+        let read: serde_json::Value = serde_json::from_str(&to_json(&report)).unwrap();
+        assert_eq!(read["rows"][0]["plugin"]["wheel"]["bytes"], 200_000);
+        assert_eq!(read["rows"][0]["wheels"][0]["bytes"], 12_345_678);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The final links.
 
 use std::{
+    ffi::OsString,
     io::Write as _,
     path::{Path, PathBuf},
     process::Command,
@@ -27,17 +28,25 @@ pub(super) enum Symbols {
 }
 
 /// Links for a glibc of some age.
-pub(super) struct Linker {
+pub(crate) struct Linker {
     toolchain: Toolchain,
     glibc: PathBuf,
+    more: Vec<OsString>,
 }
 
 impl Linker {
-    pub(super) fn new(floor: Floor, cache: &Cache) -> Result<Self, PackError> {
+    pub(crate) fn new(floor: Floor, cache: &Cache) -> Result<Self, PackError> {
         Ok(Self {
             toolchain: Toolchain::find()?,
             glibc: floor.libraries(cache)?,
+            more: Vec::new(),
         })
+    }
+
+    /// Also with these arguments, which come after the objects.
+    pub(crate) fn with(mut self, more: impl IntoIterator<Item = OsString>) -> Self {
+        self.more.extend(more);
+        self
     }
 
     /// A Python extension that needs libraries of its own package.
@@ -63,7 +72,7 @@ impl Linker {
     }
 
     /// A shared library. Its functions call each other directly, whoever else defines theirs.
-    pub(super) fn library(
+    pub(crate) fn library(
         &self,
         objects: &[&Path],
         exports: &[String],
@@ -91,6 +100,7 @@ impl Linker {
     }
 
     fn finish(&self, mut command: Command) -> Result<(), PackError> {
+        command.args(&self.more);
         command.args(glibc::arguments(&self.glibc));
         run("Could not link", &mut command)?;
         Ok(())

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use trifold_build::Mode;
+use trifold_build::{Builder, Mode, cache::Cache, plugin};
 use zip::ZipArchive;
 
 use super::{Built, EXTENSION, LIBRARIES, Layout, Options, build};
@@ -24,7 +24,7 @@ use crate::{
 pub fn wheels(workspace: &Workspace, options: &Options) -> Result<Built, PackError> {
     let started = Instant::now();
     let mut built = build(workspace, options)?;
-    if options.layout == Layout::Split {
+    if options.layout.is_shipped() {
         return Ok(built);
     }
     let folder = built.folder.join(WHEELS);
@@ -47,14 +47,20 @@ pub fn wheels(workspace: &Workspace, options: &Options) -> Result<Built, PackErr
 
 const WHEELS: &str = "wheels";
 
-/// The layout that trifold ships: its extensions, out of its wheels.
+/// The layouts that trifold ships: their extensions, out of the wheels.
 pub(super) fn split(
     workspace: &Workspace,
     options: &Options,
     folder: &Path,
 ) -> Result<Built, PackError> {
     let started = Instant::now();
-    let mut built = Built::new(Layout::Split, folder);
+    let with_plugin = options.layout == Layout::SplitPlugin;
+    if with_plugin && options.mode == Mode::Pinned && !options.unchecked {
+        return Err(PackError::PinnedEngines {
+            plugin: options.plugin.name.clone(),
+        });
+    }
+    let mut built = Built::new(options.layout, folder);
     built.wheels = if let Some(shipped) = &options.shipped {
         wheels_in(shipped)?
     } else {
@@ -76,8 +82,37 @@ pub(super) fn split(
             }
         }
     }
+    if with_plugin {
+        built.plugin = Some(plugin_wheel(
+            options,
+            &Cache::open()?,
+            &folder.join(WHEELS),
+        )?);
+    }
     built.seconds = started.elapsed().as_secs_f64();
     Ok(built)
+}
+
+/// The wheel of the backend plugin, in a folder. It is compiled from the newest ggml whatever the engines are
+/// compiled against: a package is for all of them.
+pub(crate) fn plugin_wheel(
+    options: &Options,
+    cache: &Cache,
+    folder: &Path,
+) -> Result<PathBuf, PackError> {
+    let builder = Builder {
+        cache: cache.clone(),
+        ..Builder::new(Mode::Aligned)?
+    };
+    let choice = plugin::Options {
+        glibc: Some(options.floor),
+        ..options.plugin.options.clone()
+    };
+    fs_err::create_dir_all(folder).map_err(PackError::io("Could not create", folder))?;
+    let scratch = tempfile::tempdir_in(folder)
+        .map_err(PackError::io("Could not create a folder in", folder))?;
+    let built = builder.plugin(&options.plugin.name, &choice, scratch.path())?;
+    crate::plugin::wheel(&builder, &built, options.floor, folder)
 }
 
 /// Builds the wheels that trifold ships.

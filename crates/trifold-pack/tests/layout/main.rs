@@ -140,6 +140,15 @@ fn what_cannot_be_shared_or_linked_is_refused() {
         error.contains("The layouts are monolith, sealed-static"),
         "{error}"
     );
+    let error = refused(&words("layout split-plugin --ggml pinned --quick"), 2);
+    assert!(
+        error.contains("Expected engines with the ggml of the plugin rpc"),
+        "{error}"
+    );
+    let error = refused(&words("layout split-plugin --plugin none"), 1);
+    assert!(error.contains("Unknown plugin: none"), "{error}");
+    let error = refused(&words("inside none"), 1);
+    assert!(error.contains("Unknown plugin: none"), "{error}");
     let error = refused(&words("layout split --engines lama"), 1);
     assert!(error.contains("Unknown engine: lama"), "{error}");
     let error = refused(&words("layout split --workspace /"), 2);
