@@ -122,6 +122,14 @@ pub enum BuildError {
         /// Which rule failed, with the offending symbols.
         what: String,
     },
+    /// The object that a library was sealed into is not sealed.
+    #[error("The seal of {library} does not hold: {what}")]
+    SealLibrary {
+        /// The sealed object.
+        library: String,
+        /// Which rule failed, with the offending symbols.
+        what: String,
+    },
     /// A file that cannot be sealed.
     #[error("Expected an object or a static archive to seal at: {} (found: {found})", path.display())]
     SealInput {
@@ -237,6 +245,12 @@ impl BuildError {
             }
             Self::Vocabularies(_) => {
                 "This is a defect of trifold-vocabulary, or of the engine's source".into()
+            }
+            Self::SealLibrary { what, .. } if what.starts_with("needs") => {
+                "Seal what defines these symbols along with it, or allow them with --outside".into()
+            }
+            Self::SealLibrary { .. } => {
+                "`nm` lists what the sealed files define; LD and OBJCOPY name other tools to seal them with".into()
             }
             Self::Seal { .. } => {
                 "CONTRIBUTING.md, \"Moving an engine\", says how each rule is restored".into()

@@ -139,6 +139,8 @@ fn json_tells_what_is_visible_hidden_and_needed() {
     let words = String::from_utf8_lossy(&output.stderr);
     let expected = "error: The seal of sealed.o does not hold: needs symbols that are not on the list: malloc\n\nhint: ";
     assert!(words.starts_with(expected), "{words}");
+    // For whom this is a library of his own, and no engine.
+    assert!(words.contains("--outside"), "{words}");
 
     let output = seal(&[
         "--keep".into(),

@@ -84,8 +84,8 @@ impl Library {
     ///
     /// # Errors
     /// [`BuildError::SealInput`] for a file that cannot be sealed, [`BuildError::SealPattern`] for a
-    /// pattern that matches nothing, [`BuildError::Seal`] if the result is not closed, and what the
-    /// tools say.
+    /// pattern that matches nothing, [`BuildError::SealLibrary`] if the result is not closed, and what
+    /// the tools say.
     pub fn seal(&self, toolchain: &Toolchain, out: &Path) -> Result<Report, BuildError> {
         self.check_inputs()?;
         let title = out.file_name().unwrap_or_default().to_string_lossy();
@@ -207,7 +207,13 @@ impl Library {
             Some(patterns) => patterns.iter().any(|pattern| matches(pattern, name)),
             None => true,
         };
-        elf::check_closed(title, &found, &expected, allowed)?;
+        elf::check_closed(title, &found, &expected, allowed).map_err(|error| match error {
+            BuildError::Seal { engine, what } => BuildError::SealLibrary {
+                library: engine,
+                what,
+            },
+            error => error,
+        })?;
         Ok(found.undefined)
     }
 }
