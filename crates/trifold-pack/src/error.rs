@@ -203,16 +203,7 @@ impl PackError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Io { source, .. } | Self::Stdout(source) => match source.kind() {
-                io::ErrorKind::NotFound => "See that the file is there".into(),
-                io::ErrorKind::PermissionDenied => {
-                    "Choose a place that you may read and write".into()
-                }
-                io::ErrorKind::StorageFull => {
-                    "Free some space, or set TMPDIR to a folder on another disk".into()
-                }
-                _ => return None,
-            },
+            Self::Io { source, .. } | Self::Stdout(source) => io_hint(source).into(),
             Self::Unsupported { .. } => {
                 "Only 64-bit little-endian ELF files for x86-64, and what holds them, are audited"
                     .into()
@@ -227,7 +218,7 @@ impl PackError {
                 "docs/audit.md and docs/align.md list what may stand in such files".into()
             }
             Self::UnknownRule { .. } => {
-                "Rules have names such as TP001 or exported-private; `trifold-pack audit --rules` lists them, \
+                "Rules have names such as TP001 or exported-engine; `trifold-pack audit --rules` lists them, \
                  and `errors`, `warnings` and `all` name many at once"
                     .into()
             }
@@ -261,5 +252,15 @@ impl PackError {
             Self::Launcher { .. } => "Set TRIFOLD_COMPILER_LAUNCHER=none".into(),
             Self::Empty { .. } => "Give the folder that the package is installed in".into(),
         })
+    }
+}
+
+/// What to do if a file or folder cannot be read or written.
+pub(crate) fn io_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "See that the file is there",
+        io::ErrorKind::PermissionDenied => "Choose a place that you may read and write",
+        io::ErrorKind::StorageFull => "Free some space, or set TMPDIR to a folder on another disk",
+        _ => "See that the path is right, and that its disk works",
     }
 }

@@ -52,7 +52,7 @@ impl AlignError {
             Self::Program { .. } => {
                 Some("Build crates/trifold-conformance by hand to see more".into())
             }
-            Self::Io { .. } => None,
+            Self::Io { source, .. } => Some(crate::error::io_hint(source).into()),
         }
     }
 }

@@ -164,9 +164,8 @@ impl ColoadError {
             }
             Self::Interrupted => return None,
             Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull => "Free some space, or set TMPDIR to another disk".into(),
                 io::ErrorKind::PermissionDenied => "Set TMPDIR to a folder that you may write".into(),
-                _ => return None,
+                _ => crate::error::io_hint(source).into(),
             },
         })
     }
