@@ -12,8 +12,9 @@
 //! # Ok::<(), trifold_pack::PackError>(())
 //! ```
 //!
-//! Everything that is read from a file is bounded by [`limits`]; nothing is read into memory as a whole,
-//! and nothing is unpacked under a name that a file gives. 64-bit little-endian ELF files for x86-64 are
+//! Everything that is read from a file is bounded by [`limits`]; an audit reads nothing into memory as a whole,
+//! and unpacks nothing under a name that a file gives ([`coload`] unpacks wheels, into a folder of its own, to load
+//! what is in them). 64-bit little-endian ELF files for x86-64 are
 //! audited; other native files are named and counted.
 
 pub mod align;

@@ -52,3 +52,6 @@ pub const FOLDER_FILES: usize = 1 << 20;
 
 /// How deep folders may lie in one another.
 pub const FOLDER_DEPTH: usize = 64;
+/// Packages that a wheel requires.
+pub const WHEEL_REQUIRES: usize = 1 << 12;
+

@@ -1,28 +1,30 @@
 //! Reads wheels within bounds. Nothing is unpacked under a name from the wheel: each native file goes
 //! to a nameless temporary file, and everything else is only read through.
 
+pub(crate) mod directory;
+mod record;
 mod texts;
 mod write;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufReader, Read, Write as _},
+    io::{Read, Write as _},
 };
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use zip::ZipArchive;
 
 use crate::{
     Data, PackError,
-    data::{Stream, hex},
+    data::hex,
     format::{self, Format},
     limits,
 };
 
+use directory::{Archive, damaged};
 pub(crate) use texts::{FileName, fields, is_licence, plain};
-use texts::{base64, classified, headers, is_text, requirement};
+use texts::{classified, headers, is_text, requirement};
 pub(crate) use write::Writer;
 
 /// A file of a package.
@@ -79,27 +81,18 @@ pub(crate) struct Wheel {
     pub(crate) problems: Problems,
 }
 
-/// Files that RECORD does not list with a hash.
-const UNRECORDED: [&str; 3] = ["RECORD", "RECORD.jws", "RECORD.p7s"];
-
 impl Wheel {
     /// Reads a wheel through; `native` gets each native file and its path.
     pub(crate) fn read(
         data: &Data,
         mut native: impl FnMut(&str, &Data) -> Result<(), PackError>,
     ) -> Result<Self, PackError> {
-        let damaged = |what: String| PackError::Archive {
-            kind: "wheel",
-            place: data.place().into(),
-            what,
-        };
-        let mut zip = ZipArchive::new(BufReader::new(Stream::new(data)))
-            .map_err(|error| damaged(error.to_string()))?;
-        bounds(data, &zip)?;
+        let mut zip = directory::open(data)?;
         let mut reading = Reading {
             data,
             problems: Problems::default(),
             files: Vec::new(),
+            numbers: BTreeMap::new(),
             texts: BTreeMap::new(),
             names: BTreeSet::new(),
             bytes: 0,
@@ -113,38 +106,16 @@ impl Wheel {
         for number in 0..zip.len() {
             reading.entry(&mut zip, number, &mut native)?;
         }
-        Ok(reading.finish())
+        reading.finish(&mut zip)
     }
-}
-
-fn bounds(data: &Data, zip: &ZipArchive<BufReader<Stream>>) -> Result<(), PackError> {
-    let limit = |what: &str, limit: u64, found: u64| {
-        if found <= limit {
-            return Ok(());
-        }
-        Err(PackError::Limit {
-            place: data.place().into(),
-            what: what.into(),
-            limit,
-            found,
-        })
-    };
-    limit(
-        "the number of entries",
-        limits::WHEEL_ENTRIES as u64,
-        zip.len() as u64,
-    )?;
-    limit(
-        "the list of entries",
-        limits::WHEEL_DIRECTORY_BYTES,
-        data.len().saturating_sub(zip.central_directory_start()),
-    )
 }
 
 struct Reading<'a> {
     data: &'a Data,
     problems: Problems,
     files: Vec<PackageFile>,
+    /// The numbers of the entries, by path.
+    numbers: BTreeMap<String, usize>,
     /// METADATA, WHEEL, RECORD by path.
     texts: BTreeMap<String, String>,
     names: BTreeSet<String>,
@@ -154,19 +125,14 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn entry(
         &mut self,
-        zip: &mut ZipArchive<BufReader<Stream>>,
+        zip: &mut Archive,
         number: usize,
         native: &mut impl FnMut(&str, &Data) -> Result<(), PackError>,
     ) -> Result<(), PackError> {
-        let place = self.data.place().to_owned();
-        let damaged = |what: String| PackError::Archive {
-            kind: "wheel",
-            place: place.clone(),
-            what,
-        };
+        let data = self.data;
         let entry = zip
             .by_index(number)
-            .map_err(|error| damaged(format!("entry {number}: {error}")))?;
+            .map_err(|error| damaged(data, format!("entry {number}: {error}")))?;
         let raw = entry.name_raw().to_vec();
         let path = String::from_utf8_lossy(&raw).into_owned();
         self.name(
@@ -180,11 +146,7 @@ impl Reading<'_> {
         let (size, packed) = (entry.size(), entry.compressed_size());
         self.admit(&path, size, packed)?;
         let shown = crate::text::clean(&path);
-        let broken = |error: std::io::Error| PackError::Archive {
-            kind: "wheel",
-            place: place.clone(),
-            what: format!("{shown}: {error}"),
-        };
+        let broken = |error: std::io::Error| damaged(data, format!("{shown}: {error}"));
         // An entry may hold more than it says: one byte more is enough to know.
         let mut reader = entry.take(size.saturating_add(1));
         let mut head = Vec::new();
@@ -200,7 +162,7 @@ impl Reading<'_> {
             std::env::temp_dir(),
         ))?;
         sink.take(&head).map_err(broken)?;
-        let mut chunk = vec![0; 1 << 18];
+        let mut chunk = vec![0; CHUNK];
         loop {
             let count = reader.read(&mut chunk).map_err(broken)?;
             if count == 0 {
@@ -209,15 +171,15 @@ impl Reading<'_> {
             sink.take(&chunk[..count]).map_err(broken)?;
         }
         if sink.bytes != size {
-            return Err(damaged(format!(
-                "{shown}: its size (expected {size} bytes, found {})",
-                if sink.bytes > size {
-                    "more".into()
-                } else {
-                    sink.bytes.to_string()
-                }
-            )));
+            let found = if sink.bytes > size {
+                "more".into()
+            } else {
+                sink.bytes.to_string()
+            };
+            let what = format!("{shown}: its size (expected {size} bytes, found {found})");
+            return Err(damaged(data, what));
         }
+        self.numbers.insert(path.clone(), number);
         if let Some(text) = sink.text.take() {
             self.texts
                 .insert(path.clone(), String::from_utf8_lossy(&text).into_owned());
@@ -229,7 +191,8 @@ impl Reading<'_> {
             sha256: hex(&sink.hash.finalize()),
         });
         if let Some(file) = sink.file {
-            let data = Data::from_file(file, format!("{place}!{shown}")).map_err(PackError::io(
+            let place = format!("{}!{shown}", data.place());
+            let data = Data::from_file(file, place).map_err(PackError::io(
                 "Could not read a temporary file in",
                 std::env::temp_dir(),
             ))?;
@@ -296,7 +259,7 @@ impl Reading<'_> {
         )
     }
 
-    fn finish(mut self) -> Wheel {
+    fn finish(mut self, zip: &mut Archive) -> Result<Wheel, PackError> {
         self.files.sort_by(|a, b| a.path.cmp(&b.path));
         let from_name = FileName::parse(self.data.place());
         let folder = self.dist_info();
@@ -309,7 +272,7 @@ impl Reading<'_> {
         };
         if let Some(folder) = folder {
             self.read_metadata(&folder, from_name.as_ref(), &mut metadata);
-            self.read_record(&folder);
+            self.read_record(&folder, zip)?;
         }
         metadata.license_files = self
             .files
@@ -319,11 +282,36 @@ impl Reading<'_> {
             .collect();
         self.problems.names.sort();
         self.problems.names.dedup();
-        Wheel {
+        Ok(Wheel {
             metadata,
             files: self.files,
             problems: self.problems,
-        }
+        })
+    }
+
+    fn read_record(&mut self, folder: &str, zip: &mut Archive) -> Result<(), PackError> {
+        let Some(text) = self.texts.get(&format!("{folder}/RECORD")) else {
+            let problem = "the file RECORD is missing".to_owned();
+            self.problems.record.push(problem);
+            return Ok(());
+        };
+        let read_again = |path: &str, mut hash: record::Stronger| {
+            let number = self.numbers.get(path).copied().unwrap_or(usize::MAX);
+            let shown = crate::text::clean(path);
+            let broken =
+                |error: &dyn std::fmt::Display| damaged(self.data, format!("{shown}: {error}"));
+            let entry = zip.by_index(number).map_err(|error| broken(&error))?;
+            let mut reader = entry.take(limits::WHEEL_ENTRY_BYTES);
+            let mut chunk = vec![0; CHUNK];
+            loop {
+                match reader.read(&mut chunk).map_err(|error| broken(&error))? {
+                    0 => return Ok(hash.finish()),
+                    count => hash.update(&chunk[..count]),
+                }
+            }
+        };
+        self.problems.record = record::check(text, folder, &self.files, read_again)?;
+        Ok(())
     }
 
     fn dist_info(&mut self) -> Option<String> {
@@ -379,16 +367,20 @@ impl Reading<'_> {
                     .filter(|(key, value)| key == "requires-dist" && !value.contains("extra =="))
                     .map(|(_, value)| requirement(value))
                     .collect();
+                let count = metadata.requires.len();
+                if count > limits::WHEEL_REQUIRES {
+                    let most = limits::WHEEL_REQUIRES;
+                    problems.push(format!("at most {most} required packages (found: {count})"));
+                    metadata.requires.truncate(most);
+                }
                 for (key, file) in &found {
-                    let path = |folder: &str| format!("{folder}/{file}");
-                    let places = [
-                        path(folder),
-                        path(&format!("{folder}/licenses")),
-                        path(&format!("{folder}/license_files")),
-                    ];
-                    if key == "license-file"
-                        && !self.files.iter().any(|known| places.contains(&known.path))
-                    {
+                    let is_there = |inside: &str| {
+                        let path = format!("{folder}/{inside}{file}");
+                        let place = self.files.binary_search_by(|known| known.path.cmp(&path));
+                        place.is_ok()
+                    };
+                    let places = ["", "licenses/", "license_files/"];
+                    if key == "license-file" && !places.into_iter().any(is_there) {
                         self.problems
                             .licences
                             .push(format!("{file}, which METADATA names, is missing"));
@@ -418,76 +410,10 @@ impl Reading<'_> {
         }
         self.problems.metadata.extend(problems);
     }
-
-    fn read_record(&mut self, folder: &str) {
-        let Some(record) = self.texts.get(&format!("{folder}/RECORD")) else {
-            self.problems
-                .record
-                .push("the file RECORD is missing".into());
-            return;
-        };
-        let mut listed = BTreeMap::new();
-        for line in record.lines().filter(|line| !line.trim().is_empty()) {
-            match fields(line).as_slice() {
-                [path, hash, size] => {
-                    if listed
-                        .insert(path.clone(), (hash.clone(), size.clone()))
-                        .is_some()
-                    {
-                        self.problems.record.push(format!("{path} is listed twice"));
-                    }
-                }
-                _ => self.problems.record.push(format!(
-                    "a line of three fields (found: {})",
-                    crate::text::clean(line)
-                )),
-            }
-        }
-        for file in &self.files {
-            let entry = listed.remove(&file.path);
-            let bare = UNRECORDED
-                .iter()
-                .any(|name| file.path == format!("{folder}/{name}"));
-            match entry {
-                _ if bare => {}
-                None => self
-                    .problems
-                    .record
-                    .push(format!("{} is not listed", file.path)),
-                Some((hash, size)) => {
-                    let expected = format!("sha256={}", base64(&file.sha256));
-                    if hash.trim_end_matches('=') != expected {
-                        let what = if hash.starts_with("sha256=") {
-                            "another hash"
-                        } else {
-                            "no SHA-256"
-                        };
-                        self.problems
-                            .record
-                            .push(format!("{} has {what}", file.path));
-                    }
-                    if !size.is_empty() && size != file.bytes.to_string() {
-                        self.problems.record.push(format!(
-                            "{} has another size (expected {}, found {size})",
-                            file.path, file.bytes
-                        ));
-                    }
-                }
-            }
-        }
-        for path in listed.into_keys() {
-            if !UNRECORDED
-                .iter()
-                .any(|name| path == format!("{folder}/{name}"))
-            {
-                self.problems
-                    .record
-                    .push(format!("{path} is listed and not there"));
-            }
-        }
-        self.problems.record.sort();
-    }
 }
+
+/// How much of an entry is unpacked at once.
+const CHUNK: usize = 1 << 18;
 
 /// Where the bytes of an entry go.
 struct Sink {

@@ -7,14 +7,14 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use zip::ZipArchive;
-
 use super::{ColoadError, python::Interpreter, target::is_module_name};
-use crate::wheel::FileName;
-
-/// More than any wheel has; a small file can claim to unpack to more than a disk has.
-const MOST_FILES: usize = 200_000;
-const MOST_BYTES: u64 = 16 << 30;
+use crate::{
+    Data, PackError, limits,
+    wheel::{
+        FileName,
+        directory::{self, Archive},
+    },
+};
 
 /// Folders at the top that many wheels install by accident.
 const NOT_THE_PACKAGE: &[&str] = &["benchmarks", "docs", "examples", "test", "tests"];
@@ -147,7 +147,7 @@ impl Wheel {
     /// Installs it into a folder, as far as importing needs: no scripts, no headers.
     pub(super) fn unpack(&self, folder: &Path) -> Result<(), ColoadError> {
         let mut archive = archive(&self.path)?;
-        let mut left = MOST_BYTES;
+        let mut left = limits::WHEEL_BYTES;
         for (index, place) in files(&mut archive, &self.path)? {
             let Some(place) = place else { continue };
             let to = folder.join(place);
@@ -160,27 +160,28 @@ impl Wheel {
                 fs_err::File::create(&to).map_err(ColoadError::io("Could not write", &to))?;
             let written = io::copy(&mut entry.take(left + 1), &mut file)
                 .map_err(ColoadError::io("Could not unpack", &to))?;
-            left = left
-                .checked_sub(written)
-                .ok_or_else(|| not_a_wheel(&self.path, "it unpacks to more than 16 GiB"))?;
+            left = left.checked_sub(written).ok_or_else(|| {
+                not_a_wheel(
+                    &self.path,
+                    format!("it unpacks to more than {} bytes", limits::WHEEL_BYTES),
+                )
+            })?;
         }
         Ok(())
     }
 }
 
-fn archive(path: &Path) -> Result<ZipArchive<io::BufReader<fs_err::File>>, ColoadError> {
-    let file = fs_err::File::open(path).map_err(ColoadError::io("Could not read", path))?;
-    ZipArchive::new(io::BufReader::new(file)).map_err(|error| not_a_wheel(path, error))
+fn archive(path: &Path) -> Result<Archive, ColoadError> {
+    let opened = Data::open(path).and_then(|data| directory::open(&data));
+    opened.map_err(|error| match error {
+        PackError::Io { what, source, .. } => ColoadError::io(what, path)(source),
+        PackError::Archive { what, .. } | PackError::Elf { what, .. } => not_a_wheel(path, what),
+        error => not_a_wheel(path, error),
+    })
 }
 
 /// The archive's files, with the place that each is installed at, if it is one to import.
-fn files(
-    archive: &mut ZipArchive<io::BufReader<fs_err::File>>,
-    path: &Path,
-) -> Result<Vec<(usize, Option<PathBuf>)>, ColoadError> {
-    if archive.len() > MOST_FILES {
-        return Err(not_a_wheel(path, "it has more than 200,000 files"));
-    }
+fn files(archive: &mut Archive, path: &Path) -> Result<Vec<(usize, Option<PathBuf>)>, ColoadError> {
     let mut found = Vec::with_capacity(archive.len());
     for index in 0..archive.len() {
         let entry = archive

@@ -238,7 +238,7 @@ fn wheels_that_cannot_be_loaded() {
 
     $ coload libfine.so bad-1-py3-none-any.whl
     exit code: 2
-    error: Expected a wheel: bad-1-py3-none-any.whl (invalid Zip archive: Could not find EOCD)
+    error: Expected a wheel: bad-1-py3-none-any.whl (no end of a zip archive)
 
     hint: Give a wheel as it was built or downloaded, under its own name
 
