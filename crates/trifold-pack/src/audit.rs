@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    Config, Cpu, Data, Facts, Floor, Ggml, Metadata, NeededVersion, Owner, PackError, PackageFile,
-    Required, Rule, Severity, checks, cpu,
+    Config, Cpu, Data, Facts, Floor, Ggml, Level, Metadata, NeededVersion, Owner, PackError,
+    PackageFile, Required, Rule, Severity, archive, checks, cpu,
     elf::Image,
     format::{self, Format},
     ggml,
@@ -135,6 +135,8 @@ pub struct Finding {
 /// What the checks look at.
 pub(crate) struct Subject {
     pub(crate) kind: PackageKind,
+    /// What every CPU has.
+    baseline: Level,
     pub(crate) metadata: Option<Metadata>,
     pub(crate) problems: Problems,
     pub(crate) floor: Option<Floor>,
@@ -159,10 +161,10 @@ pub(crate) struct Subject {
 /// # Errors
 /// If something cannot be read at all. What is wrong with it is a [`Finding`].
 pub fn audit(inputs: &[Input], config: &Config) -> Result<Report, PackError> {
-    let packages = inputs
-        .iter()
-        .map(|input| package(input, config))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut packages = Vec::new();
+    for input in inputs {
+        packages.extend(of_input(input, config)?);
+    }
     Ok(Report {
         schema: SCHEMA,
         tool: concat!("trifold-pack ", env!("CARGO_PKG_VERSION")).into(),
@@ -175,7 +177,8 @@ pub fn audit(inputs: &[Input], config: &Config) -> Result<Report, PackError> {
     })
 }
 
-fn package(input: &Input, config: &Config) -> Result<Package, PackError> {
+/// One package; of a folder, also the wheels inside, each as a package of its own.
+fn of_input(input: &Input, config: &Config) -> Result<Vec<Package>, PackError> {
     let (kind, folder, tree) = match input {
         Input::Path(path) if path.is_dir() => {
             (PackageKind::Folder, path.clone(), input::walk(path)?)
@@ -187,15 +190,21 @@ fn package(input: &Input, config: &Config) -> Result<Package, PackError> {
             };
             (PackageKind::Installed, folder.clone(), tree)
         }
-        Input::Path(path) => return of_data(&Data::open(path)?, config),
+        Input::Path(path) => return of_data(&Data::open(path)?, config).map(|found| vec![found]),
     };
-    let mut subject = Subject::new(kind);
+    let mut subject = Subject::new(kind, config);
     subject.aliases = tree.aliases;
+    let mut wheels = Vec::new();
     for file in tree.files {
         let path = folder.join(&file);
         let name = file.to_string_lossy().into_owned();
         let data = Data::open(&path)?;
-        if subject.native(&name, &data)? {
+        if kind == PackageKind::Folder && path.extension().is_some_and(|end| end == "whl") {
+            match of_data(&data, config) {
+                Ok(wheel) => wheels.push(wheel),
+                Err(error) => subject.refuse(&name, error)?,
+            }
+        } else if subject.native(&name, &data)? {
             subject.files.push(PackageFile {
                 path: name,
                 bytes: data.len(),
@@ -205,10 +214,15 @@ fn package(input: &Input, config: &Config) -> Result<Package, PackError> {
         }
     }
     if subject.natives.is_empty() && subject.unread.is_empty() {
-        return Err(PackError::Empty { path: folder });
+        if wheels.is_empty() {
+            return Err(PackError::Empty { path: folder });
+        }
+        return Ok(wheels);
     }
     let bytes = subject.files.iter().map(|file| file.bytes).sum();
-    Ok(subject.finish(folder.display().to_string(), (bytes, None), config))
+    let place = folder.display().to_string();
+    wheels.insert(0, subject.finish(place, (bytes, None), config));
+    Ok(wheels)
 }
 
 /// Audits a wheel, a static archive or an ELF file.
@@ -219,13 +233,14 @@ pub fn of_data(data: &Data, config: &Config) -> Result<Package, PackError> {
     let place = data.place().to_owned();
     match format::of(&data.head(64)?) {
         Format::Zip => {
-            let mut subject = Subject::new(PackageKind::Wheel);
+            let mut subject = Subject::new(PackageKind::Wheel, config);
             let wheel = Wheel::read(data, |path, data| subject.native(path, data).map(|_| ()))?;
             let bytes = wheel.files.iter().map(|file| file.bytes).sum();
             for native in &mut subject.natives {
                 // Members of an archive are packed together, and not one by one.
-                let file = wheel.files.iter().find(|file| native.path == file.path);
-                native.packed = file.and_then(|file| file.packed);
+                let path = native.path.as_str();
+                let place = wheel.files.binary_search_by_key(&path, |file| &file.path);
+                native.packed = place.ok().and_then(|place| wheel.files[place].packed);
             }
             subject.metadata = Some(wheel.metadata);
             subject.problems = wheel.problems;
@@ -233,14 +248,14 @@ pub fn of_data(data: &Data, config: &Config) -> Result<Package, PackError> {
             Ok(subject.finish(place, (bytes, Some(data.len())), config))
         }
         Format::Archive => {
-            let mut subject = Subject::new(PackageKind::Archive);
+            let mut subject = Subject::new(PackageKind::Archive, config);
             subject.archive("", data)?;
             Ok(subject.finish(place, (data.len(), None), config))
         }
         Format::Elf => {
-            let mut subject = Subject::new(PackageKind::File);
+            let mut subject = Subject::new(PackageKind::File, config);
             let name = place.rsplit('/').next().unwrap_or(&place).to_owned();
-            subject.natives.push(examine(&name, data)?);
+            subject.natives.push(examine(&name, data, config.baseline)?);
             Ok(subject.finish(place, (data.len(), None), config))
         }
         Format::Other if data.is_empty() => {
@@ -251,9 +266,10 @@ pub fn of_data(data: &Data, config: &Config) -> Result<Package, PackError> {
 }
 
 impl Subject {
-    fn new(kind: PackageKind) -> Self {
+    fn new(kind: PackageKind, config: &Config) -> Self {
         Self {
             kind,
+            baseline: config.baseline,
             metadata: None,
             problems: Problems::default(),
             floor: None,
@@ -266,38 +282,51 @@ impl Subject {
 
     /// Takes a file of a package; whether it is native code.
     fn native(&mut self, path: &str, data: &Data) -> Result<bool, PackError> {
-        let result = match format::of(&data.head(64)?) {
-            Format::Elf => examine(path, data).map(|native| self.natives.push(native)),
+        self.native_as(format::of(&data.head(64)?), path, data)
+    }
+
+    fn native_as(&mut self, format: Format, path: &str, data: &Data) -> Result<bool, PackError> {
+        let result = match format {
+            Format::Elf => {
+                examine(path, data, self.baseline).map(|native| self.natives.push(native))
+            }
             Format::Archive => self.archive(path, data),
             other @ Format::Foreign(_) => Err(other.unsupported(path)),
             Format::Zip | Format::Other => return Ok(false),
         };
-        let rule = match &result {
-            Ok(()) => return Ok(true),
-            Err(PackError::Unsupported { .. }) => &crate::rules::UNSUPPORTED,
-            Err(PackError::Elf { .. } | PackError::Archive { .. } | PackError::Limit { .. }) => {
-                &crate::rules::DAMAGED
-            }
-            Err(_) => return result.map(|()| true),
-        };
-        if let Err(error) = result {
-            self.unread.push((path.into(), rule, error.to_string()));
-        }
+        result.or_else(|error| self.refuse(path, error))?;
         Ok(true)
     }
 
+    /// Takes down that a file is not audited, if that is because of the file.
+    fn refuse(&mut self, path: &str, error: PackError) -> Result<(), PackError> {
+        let rule = match &error {
+            PackError::Unsupported { .. } => &crate::rules::UNSUPPORTED,
+            PackError::Elf { .. } | PackError::Archive { .. } | PackError::Limit { .. } => {
+                &crate::rules::DAMAGED
+            }
+            _ => return Err(error),
+        };
+        self.unread.push((path.into(), rule, error.to_string()));
+        Ok(())
+    }
+
+    /// Takes the members of a static archive.
     fn archive(&mut self, path: &str, data: &Data) -> Result<(), PackError> {
-        for (name, member) in input::members(data)? {
+        let mut any = false;
+        for (name, member) in archive::members(data)? {
             let name = if path.is_empty() {
                 name
             } else {
                 format!("{path}({name})")
             };
-            if format::of(&member.head(64)?) == Format::Elf {
-                self.native(&name, &member)?;
-            }
+            any |= self.native_as(format::of_member(&member.head(64)?), &name, &member)?;
         }
-        Ok(())
+        if any {
+            return Ok(());
+        }
+        let found = Format::Foreign("a static archive without an object".into());
+        Err(found.unsupported(if path.is_empty() { data.place() } else { path }))
     }
 
     fn finish(
@@ -373,7 +402,7 @@ impl Subject {
 }
 
 /// Everything about one ELF file.
-fn examine(path: &str, data: &Data) -> Result<Native, PackError> {
+fn examine(path: &str, data: &Data, baseline: Level) -> Result<Native, PackError> {
     let image = Image::open(data)?;
     let dynamic = image.dynamic_symbols()?;
     let symbols = image.static_symbols()?;
@@ -387,7 +416,7 @@ fn examine(path: &str, data: &Data) -> Result<Native, PackError> {
         floor: Floor::default(),
         asked: Default::default(),
         required: None,
-        cpu: cpu::read(&image, &dynamic, &symbols)?,
+        cpu: cpu::read(&image, &dynamic, &symbols, baseline)?,
         ggml: ggml::find(&image, &dynamic, &symbols)?,
         facts,
     })

@@ -13,8 +13,9 @@ use crate::{
         CPU_AT_LOAD, CPU_CALLED, CPU_VARIANTS, DEBUG, DUPLICATES, EXECUTABLE_STACK, EXPORTED_CPP,
         EXPORTED_ENGINE, EXPORTED_OTHER, EXPORTED_PROGRAM, EXPORTED_RUNTIME, EXPORTED_UNIQUE,
         FOREIGN_LIBRARY, GGML, GGML_MIXED, METADATA, NO_BIND_NOW, NO_LICENCE, NO_PIE, NO_RELRO,
-        NO_STACK_PROTECTOR, RECORD, REQUIRED_LIBRARY, SEARCH_PATH, SYMBOL_TABLE, TAG_ANY,
-        TAG_CAUTIOUS, TAG_LIES, TAG_LINUX, TEXT_RELOCATIONS, UNSAFE_NAME, WRITABLE_CODE,
+        NO_STACK_PROTECTOR, NOTHING_AUDITED, RECORD, REQUIRED_LIBRARY, SEARCH_PATH, SYMBOL_TABLE,
+        TAG_ANY, TAG_CAUTIOUS, TAG_LIES, TAG_LINUX, TEXT_RELOCATIONS, UNSAFE_NAME, UNSUPPORTED,
+        WRITABLE_CODE,
     },
     text::{self, plural},
 };
@@ -38,9 +39,7 @@ pub(crate) fn run(subject: &Subject, config: &Config) -> Vec<Finding> {
     checks.ggml(&subject.natives);
     checks.duplicates(subject);
     checks.wheel(subject);
-    for (path, rule, message) in &subject.unread {
-        checks.found(rule, Some(path), message.clone(), Vec::new());
-    }
+    checks.unread(subject);
     let mut findings = checks.findings;
     findings.sort_by(|a, b| (&a.rule, &a.file, &a.message).cmp(&(&b.rule, &b.file, &b.message)));
     findings
@@ -428,6 +427,19 @@ impl Checks<'_> {
         let mut copies: BTreeMap<(&str, u64), Vec<&str>> = BTreeMap::new();
         let large = |file: &&crate::PackageFile| file.bytes >= self.config.duplicate_bytes.max(1);
         for file in subject.files.iter().filter(large) {
+    fn unread(&mut self, subject: &Subject) {
+        for (path, rule, message) in &subject.unread {
+            self.found(rule, Some(path), message.clone(), Vec::new());
+        }
+        let unsupported = |(_, rule, _): &&(String, &Rule, String)| rule.id == UNSUPPORTED.id;
+        let count = subject.unread.iter().filter(unsupported).count();
+        if count > 0 && subject.natives.is_empty() {
+            let files = plural(count, "native file", "native files");
+            let message = format!("has {files}, and none of a kind that is audited");
+            self.found(&NOTHING_AUDITED, None, message, Vec::new());
+        }
+    }
+
             copies
                 .entry((&file.sha256, file.bytes))
                 .or_default()

@@ -19,8 +19,10 @@
 
 mod features;
 pub(crate) mod frames;
+mod functions;
 mod graph;
 mod scan;
+mod seen;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -51,14 +53,14 @@ pub struct Cpu {
     pub variants: Need,
 }
 
-/// Instructions above the baseline in some functions.
+/// What some functions need.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct Need {
     /// The lowest level of x86-64 that has them all, such as `x86-64-v3`.
     pub level: Level,
-    /// What is needed, such as `AVX2`.
+    /// What is needed above the configuration's baseline, such as `AVX2`.
     pub features: Vec<String>,
-    /// How many functions need any of it.
+    /// How many functions need any of that.
     pub functions: usize,
     /// Some of them, those with names first, with the way to them.
     pub examples: Vec<Example>,
@@ -76,12 +78,13 @@ pub struct Example {
     pub route: Vec<String>,
 }
 
-/// Reads all code of a file.
+/// Reads all code of a file, for CPUs that have at least the baseline.
 pub(crate) fn read(
     image: &Image,
     dynamic: &[Symbol],
     symbols: &[Symbol],
+    baseline: Level,
 ) -> Result<Cpu, PackError> {
     let code = scan::scan(image, dynamic, symbols)?;
-    Ok(graph::judge(image, dynamic, &code))
+    Ok(graph::judge(image, dynamic, &code, baseline))
 }

@@ -85,8 +85,8 @@ pub enum PackError {
         /// The folders that were searched.
         searched: String,
     },
-    /// A folder or package without a native file.
-    #[error("No native file in: {}", path.display())]
+    /// A folder or package without a native file or a wheel.
+    #[error("No native file and no wheel in: {}", path.display())]
     Empty {
         /// The folder.
         path: PathBuf,
@@ -250,7 +250,9 @@ impl PackError {
                 "See that the libraries that the backend needs are installed: --library-folder names where".into()
             }
             Self::Launcher { .. } => "Set TRIFOLD_COMPILER_LAUNCHER=none".into(),
-            Self::Empty { .. } => "Give the folder that the package is installed in".into(),
+            Self::Empty { .. } => {
+                "Give a folder of wheels, or the one that the package is installed in".into()
+            }
         })
     }
 }

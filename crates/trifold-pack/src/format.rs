@@ -42,6 +42,25 @@ pub(crate) fn of(head: &[u8]) -> Format {
     }
 }
 
+/// The same of a member of a static archive: objects of other systems and compilers have no mark of their own.
+pub(crate) fn of_member(head: &[u8]) -> Format {
+    let what = match head {
+        [b'B', b'C', 0xc0, 0xde, ..] | [0xde, 0xc0, 0x17, 0x0b, ..] => {
+            "an object of LLVM's bitcode"
+        }
+        [0, b'a', b's', b'm', ..] => "a WebAssembly object",
+        [0x64, 0x86, ..] => "a COFF object for x86-64 (Windows)",
+        [0x4c, 0x01, ..] => "a COFF object for x86 (Windows)",
+        [0x64, 0xaa, ..] => "a COFF object for AArch64 (Windows)",
+        [0, 0, 0xff, 0xff, ..] => "an import or an object of LTO (Windows)",
+        _ => match of(head) {
+            Format::Archive => "a static archive inside of another",
+            format => return format,
+        },
+    };
+    Format::Foreign(what.into())
+}
+
 fn elf(head: &[u8]) -> Format {
     let class = match head.get(4) {
         Some(1) => "32-bit",

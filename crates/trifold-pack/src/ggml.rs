@@ -86,7 +86,7 @@ pub(crate) fn find(
         return Ok(None);
     }
     let text = |address: u64| {
-        let text = Fields(&image.up_to(returned(image, address)?, 64)?).text(0)?;
+        let text = Fields(&image.up_to(returned(image, address)?, 64)?).text(0, 64)?;
         let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
         plain.then_some(text)
     };

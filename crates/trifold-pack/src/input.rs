@@ -5,15 +5,13 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use object::read::{ReadCache, archive::ArchiveFile};
-
-use crate::{Data, PackError, data::Stream, limits, wheel};
+use crate::{PackError, limits, wheel};
 
 /// Something to audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Input {
-    /// A wheel, a folder, an ELF file or a static archive.
+    /// A wheel, a folder with native files or wheels, an ELF file or a static archive.
     Path(PathBuf),
     /// An installed package.
     Installed {
@@ -263,33 +261,4 @@ fn limit(folder: &Path, what: &str, limit: usize, found: usize) -> Result<(), Pa
         limit: limit as u64,
         found: found as u64,
     })
-}
-
-/// The members of a static archive: name and content.
-pub(crate) fn members(data: &Data) -> Result<Vec<(String, Data)>, PackError> {
-    let damaged = |error: object::read::Error| PackError::Archive {
-        kind: "archive",
-        place: data.place().into(),
-        what: error.to_string(),
-    };
-    // Keeps the headers that it reads: 60 bytes for each member, and the table of symbols.
-    let cache = ReadCache::new(Stream::new(data));
-    let archive = ArchiveFile::parse(&cache).map_err(damaged)?;
-    let mut members = Vec::new();
-    for member in archive.members() {
-        let member = member.map_err(damaged)?;
-        if members.len() >= limits::ARCHIVE_MEMBERS {
-            return Err(PackError::Limit {
-                place: data.place().into(),
-                what: "the number of members".into(),
-                limit: limits::ARCHIVE_MEMBERS as u64,
-                found: members.len() as u64 + 1,
-            });
-        }
-        let name = crate::text::clean(&String::from_utf8_lossy(member.name()));
-        let (start, len) = member.file_range();
-        let place = format!("{}({name})", data.place());
-        members.push((name, data.part(start, len, place)));
-    }
-    Ok(members)
 }

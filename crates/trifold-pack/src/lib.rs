@@ -18,6 +18,7 @@
 //! audited; other native files are named and counted.
 
 pub mod align;
+mod archive;
 mod audit;
 mod checks;
 mod child;

@@ -13,6 +13,17 @@ pub const SECTIONS: u64 = 1 << 20;
 /// Bytes of one table of an ELF file: symbols, names, relocations.
 pub const TABLE_BYTES: u64 = 512 << 20;
 
+/// Bytes of one name in an ELF file. Mangled names of templates have thousands, seldom tens of thousands.
+pub const NAME_BYTES: usize = 1 << 18;
+
+/// How many times more bytes all names of a table may have, together, than the table and its strings: many
+/// entries may name the same bytes, and each is a name of its own in memory. Tables whose names have no
+/// more than [`NAMES_FROM`] may have any ratio, and none may have more than [`TABLE_BYTES`].
+pub const NAMES_RATIO: u64 = 16;
+
+/// Bytes of all names of a table, whatever the size of the table.
+pub const NAMES_FROM: u64 = 1 << 20;
+
 /// Entries of the dynamic section.
 pub const DYNAMIC_ENTRIES: usize = 1 << 14;
 
@@ -21,6 +32,9 @@ pub const VERSIONS: usize = 1 << 16;
 
 /// Functions that the scan of instructions tells apart.
 pub const FUNCTIONS: usize = 1 << 22;
+
+/// References of functions to others and to data, and pointers that the loader writes: of each so many.
+pub const REFERENCES: usize = 1 << 24;
 
 /// Entries of a wheel.
 pub const WHEEL_ENTRIES: usize = 1 << 17;
@@ -44,6 +58,9 @@ pub const WHEEL_RATIO_FROM: u64 = 16 << 20;
 /// Bytes of METADATA, WHEEL and RECORD.
 pub const WHEEL_TEXT_BYTES: u64 = 64 << 20;
 
+/// Packages that a wheel requires.
+pub const WHEEL_REQUIRES: usize = 1 << 12;
+
 /// Members of a static archive.
 pub const ARCHIVE_MEMBERS: usize = 1 << 18;
 
@@ -52,6 +69,3 @@ pub const FOLDER_FILES: usize = 1 << 20;
 
 /// How deep folders may lie in one another.
 pub const FOLDER_DEPTH: usize = 64;
-/// Packages that a wheel requires.
-pub const WHEEL_REQUIRES: usize = 1 << 12;
-

@@ -90,7 +90,7 @@ rules! {
         "Link without -rdynamic (in CMake: ENABLE_EXPORTS off), unless plugins need the program's names";
     FOREIGN_LIBRARY = "TP010" "foreign-library" Error:
         "A library is needed that is neither in the package nor on every system",
-        "On a system without it the import fails. No manylinux policy admits it.",
+        "On a system without it the import fails. No manylinux or musllinux policy admits it.",
         "Put it into the package with `auditwheel repair`, or link it statically";
     TAG_LIES = "TP011" "tag-lies" Error:
         "The platform tag promises an older system than the files run on",
@@ -200,6 +200,10 @@ rules! {
         "A native file contradicts itself",
         "A loader refuses it, or crashes.",
         "Build the package again";
+    NOTHING_AUDITED = "TP092" "nothing-audited" Error:
+        "There are native files, and none of a kind that is audited",
+        "Without this, a package of which nothing is known would pass.",
+        "Audit it with the tools of its own platform, and leave it out here or allow this rule for it";
 }
 
 /// What `--deny` and the configuration name: a rule, or a severity and what is worse, or everything.

@@ -8,14 +8,18 @@ use crate::{
     limits,
 };
 
-/// The ranges of functions, by address; none where the tables are damaged from there on.
+/// Letters that say what frame descriptions have; `zPLRSB` are all that there are.
+const AUGMENTATION: usize = 16;
+
+/// The ranges of functions, by address; none where the tables are damaged from there on. Of more than
+/// [`limits::FUNCTIONS`] one more.
 pub(crate) fn functions(image: &Image) -> Vec<(u64, u64)> {
     let Some((address, bytes)) = table(image) else {
         return Vec::new();
     };
     let mut found = Vec::new();
     let mut at = 0;
-    while found.len() < limits::FUNCTIONS {
+    while found.len() <= limits::FUNCTIONS {
         let entry = Fields(&bytes).at(at);
         let Some(length) = entry
             .u32(0)
@@ -74,7 +78,7 @@ fn frame(bytes: &[u8], address: u64, at: usize) -> Option<(u64, u64)> {
 
 /// How addresses are written in the descriptions that share this head.
 fn encoding(common: Fields<'_>) -> Option<u8> {
-    let augmentation = common.text(9)?;
+    let augmentation = common.text(9, AUGMENTATION)?;
     let mut at = 9 + augmentation.len() + 1;
     if !augmentation.starts_with('z') {
         return Some(0);

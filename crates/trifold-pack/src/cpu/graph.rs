@@ -7,7 +7,7 @@ use object::elf;
 use super::{
     Cpu, Example, Need,
     features::{Features, Level},
-    scan::Code,
+    scan::{Code, entry_points},
 };
 use crate::{
     elf::{Image, Symbol},
@@ -49,8 +49,8 @@ const HINTS: [&str; 12] = [
 /// Slots of a module that a PyInit function gives (`PyModuleDef.m_slots`), in bytes from its start.
 const SLOTS: u64 = 72;
 
-pub(super) fn judge(image: &Image, dynamic: &[Symbol], code: &Code) -> Cpu {
-    let graph = Graph::new(code);
+pub(super) fn judge(image: &Image, dynamic: &[Symbol], code: &Code, baseline: Level) -> Cpu {
+    let graph = Graph::new(code, baseline);
     let load = load_roots(image, dynamic, code);
     let at_load = graph.reach(&load);
     let blind = !graph.looks.iter().any(|looks| *looks) && !dynamic.iter().any(|s| s.indirect);
@@ -59,7 +59,7 @@ pub(super) fn judge(image: &Image, dynamic: &[Symbol], code: &Code) -> Cpu {
         .filter(|symbol| symbol.defined && symbol.visible && symbol.function && !symbol.indirect)
         .filter_map(|symbol| code.at(symbol.value))
         // What needs more itself may be a variant that should have been hidden.
-        .filter(|&number| graph.level(number) == Level::V1 && !graph.is_hinted(number))
+        .filter(|&number| graph.level(number) <= baseline && !graph.is_hinted(number))
         .collect();
     let called = if blind {
         Reached::all(code.functions.len())
@@ -82,7 +82,7 @@ pub(super) fn judge(image: &Image, dynamic: &[Symbol], code: &Code) -> Cpu {
     }
 }
 
-fn count(code: &Code, want: impl Fn(&super::scan::Function) -> bool) -> usize {
+fn count(code: &Code, want: impl Fn(&super::functions::Function) -> bool) -> usize {
     code.functions
         .iter()
         .filter(|function| want(function))
@@ -115,14 +115,8 @@ fn load_roots(image: &Image, dynamic: &[Symbol], code: &Code) -> BTreeSet<u32> {
             add(code.pointers.get(&place).copied().unwrap_or(in_place));
         }
     }
-    let entry_points = dynamic
-        .iter()
-        .filter(|symbol| symbol.defined && symbol.name.starts_with("PyInit_"));
-    for symbol in entry_points {
-        add(symbol.value);
-        let Some(number) = code.at(symbol.value) else {
-            continue;
-        };
+    for number in entry_points(dynamic, code) {
+        add(code.functions[number as usize].start);
         for definition in range(&code.addresses, number) {
             let slots = definition
                 .checked_add(SLOTS)
@@ -152,6 +146,8 @@ fn range<T: Copy>(list: &[(u32, T)], number: u32) -> impl Iterator<Item = T> {
 
 struct Graph<'a> {
     code: &'a Code,
+    /// What every CPU has.
+    baseline: Level,
     /// Which functions look at the CPU.
     looks: Vec<bool>,
 }
@@ -173,7 +169,7 @@ impl Reached {
 }
 
 impl<'a> Graph<'a> {
-    fn new(code: &'a Code) -> Self {
+    fn new(code: &'a Code, baseline: Level) -> Self {
         let mut looks: Vec<bool> = code
             .functions
             .iter()
@@ -200,7 +196,11 @@ impl<'a> Graph<'a> {
             }
             looks = next;
         }
-        Self { code, looks }
+        Self {
+            code,
+            baseline,
+            looks,
+        }
     }
 
     fn level(&self, number: u32) -> Level {
@@ -244,12 +244,12 @@ impl<'a> Graph<'a> {
 
     fn need(&self, want: &dyn Fn(u32) -> bool, reached: Option<&Reached>) -> Need {
         let count = u32::try_from(self.code.functions.len()).unwrap_or(u32::MAX);
-        let users: Vec<u32> = (0..count)
-            .filter(|&number| self.level(number) > Level::V1 && want(number))
-            .collect();
-        let features = users.iter().fold(Features::default(), |all, &number| {
+        let wanted: Vec<u32> = (0..count).filter(|&number| want(number)).collect();
+        let features = wanted.iter().fold(Features::default(), |all, &number| {
             all.and(self.features(number))
         });
+        let mut users = wanted;
+        users.retain(|&number| self.level(number) > self.baseline);
         // The highest levels and those with names say most.
         let mut shown = users.clone();
         shown.sort_by_key(|&number| {
@@ -262,14 +262,14 @@ impl<'a> Graph<'a> {
         });
         Need {
             level: features.level(),
-            features: features.names(),
+            features: features.above(self.baseline).names(),
             functions: users.len(),
             examples: shown
                 .iter()
                 .take(EXAMPLES)
                 .map(|&number| Example {
                     function: self.name(number),
-                    features: self.features(number).names(),
+                    features: self.features(number).above(self.baseline).names(),
                     route: reached
                         .map(|reached| self.route(reached, number))
                         .unwrap_or_default(),
@@ -279,20 +279,23 @@ impl<'a> Graph<'a> {
     }
 
     fn route(&self, reached: &Reached, number: u32) -> Vec<String> {
-        let mut route = Vec::new();
+        let mut way = Vec::new();
         let mut at = number;
         while let Some(Some(from)) = reached.0.get(at as usize).copied() {
             if from == ROOT {
                 break;
             }
-            route.push(self.name(from));
+            way.push(from);
             at = from;
         }
-        route.reverse();
-        if route.len() > STEPS {
-            let skipped = route.len() - STEPS + 1;
-            route.splice(1..=skipped, [format!("({skipped} more)")]);
+        way.reverse();
+        let name = |&number: &u32| self.name(number);
+        if way.len() <= STEPS {
+            return way.iter().map(name).collect();
         }
+        let skipped = way.len() - STEPS + 1;
+        let mut route = vec![name(&way[0]), format!("({skipped} more)")];
+        route.extend(way[1 + skipped..].iter().map(name));
         route
     }
 

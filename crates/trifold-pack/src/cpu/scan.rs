@@ -1,13 +1,17 @@
 //! Reads code: which features each function uses, what it calls, which data it touches.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
 use object::elf;
 
 use super::{
-    features::{Features, class},
-    frames,
+    features::{Class, class},
+    functions::{Area, Function, areas, functions},
+    seen::Seen,
 };
 use crate::{
     PackError,
@@ -31,25 +35,10 @@ pub(super) struct Code {
     pub(super) calls: Vec<(u32, u32)>,
     /// Function and the line of data that it touches; sorted.
     pub(super) touches: Vec<(u32, u64)>,
-    /// Function, and the address of what it takes the address of; sorted.
+    /// PyInit function, and the address of what it takes the address of; sorted.
     pub(super) addresses: Vec<(u32, u64)>,
     /// Pointers that the loader writes: where, and to what.
     pub(super) pointers: BTreeMap<u64, u64>,
-}
-
-/// A function, or code that nothing gives a name.
-#[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub(super) struct Function {
-    pub(super) start: u64,
-    pub(super) end: u64,
-    pub(super) name: Option<String>,
-    pub(super) features: Features,
-    pub(super) legacy: bool,
-    pub(super) avx: bool,
-    pub(super) looks: bool,
-    /// Only goes on to another function, whose address the loader writes.
-    pub(super) is_stub: bool,
 }
 
 impl Code {
@@ -60,6 +49,27 @@ impl Code {
             .partition_point(|function| function.start <= address);
         let number = after.checked_sub(1)?;
         (address < self.functions[number].end).then(|| u32::try_from(number).ok())?
+    }
+
+    fn references(&self) -> usize {
+        self.calls.len() + self.touches.len() + self.addresses.len()
+    }
+
+    /// Keeps what a function was seen to do.
+    fn keep(&mut self, found: Found) {
+        let number = found.number;
+        let callees = found.callees.into_sorted().into_iter();
+        self.calls.extend(callees.map(|callee| (number, callee)));
+        let with_number = |what| (number, what);
+        let touches = found.touches.into_sorted().into_iter();
+        self.touches.extend(touches.map(with_number));
+        let addresses = found.addresses.into_sorted().into_iter();
+        self.addresses.extend(addresses.map(with_number));
+        let function = &mut self.functions[number as usize];
+        function.features = found.class.features;
+        function.legacy = found.class.legacy;
+        function.avx = found.class.avx;
+        function.looks = found.class.looks;
     }
 }
 
@@ -76,7 +86,7 @@ pub(super) fn scan(
 ) -> Result<Code, PackError> {
     let areas = areas(image);
     let mut code = Code {
-        functions: functions(image, &areas, dynamic, symbols),
+        functions: functions(image, &areas, dynamic, symbols)?,
         ..Code::default()
     };
     let known;
@@ -84,174 +94,54 @@ pub(super) fn scan(
     let mut reading = Reading {
         image,
         known,
-        calls: Vec::new(),
-        touches: Vec::new(),
-        addresses: Vec::new(),
+        entry_points: entry_points(dynamic, &code),
+        writable: writable(image),
+        stubs: BTreeMap::new(),
     };
-    let mut functions = std::mem::take(&mut code.functions);
     let mut first = 0;
     for area in &areas {
-        let last = functions.partition_point(|function| function.start < area.end());
-        first = first.max(functions.partition_point(|function| function.start < area.address));
-        reading.area(area, first, &mut functions[first..last.max(first)])?;
+        let functions = &code.functions;
+        let from = |address: u64| functions.partition_point(|function| function.start < address);
+        first = first.max(from(area.address));
+        let last = from(area.end()).max(first);
+        reading.area(area, first..last, &mut code)?;
         first = last;
     }
-    code.functions = functions;
-    code.calls = reading.resolve(&code);
-    code.touches = reading.touches;
-    code.touches.sort_unstable();
-    code.touches.dedup();
-    code.addresses = reading.addresses;
-    code.addresses.sort_unstable();
-    code.addresses.dedup();
+    // A call by way of a stub is a call of what the stub goes to.
+    for (_, callee) in &mut code.calls {
+        *callee = reading.stubs.get(callee).copied().unwrap_or(*callee);
+    }
+    code.calls.sort_unstable();
+    code.calls.dedup();
     Ok(code)
 }
 
-/// A piece of the file with code.
-struct Area {
-    address: u64,
-    offset: u64,
-    size: u64,
-    /// The number of its section, in objects.
-    section: u16,
-}
-
-impl Area {
-    fn end(&self) -> u64 {
-        self.address.saturating_add(self.size)
-    }
-}
-
-/// Where code is, by address, no byte twice: many headers may name the same bytes.
-fn areas(image: &Image) -> Vec<Area> {
-    let mut areas: Vec<Area> = if image.sections.iter().any(|section| section.size > 0) {
-        let sections = image.sections.iter().enumerate();
-        sections
-            .filter(|(_, section)| section.is_code() && section.size > 0)
-            .map(|(number, section)| Area {
-                // Sections of objects have no addresses yet: their place in the file serves.
-                address: if image.is_object() {
-                    section.offset
-                } else {
-                    section.address
-                },
-                offset: section.offset,
-                size: section.size,
-                section: u16::try_from(number).unwrap_or(u16::MAX),
-            })
-            .collect()
-    } else {
-        let segments = image.segments.iter();
-        segments
-            .filter(|segment| segment.kind == elf::PT_LOAD.0 && segment.flags & elf::PF_X.0 != 0)
-            .map(|segment| Area {
-                address: segment.address,
-                offset: segment.offset,
-                size: segment
-                    .file_size
-                    .min(image.data.len().saturating_sub(segment.offset)),
-                section: 0,
-            })
-            .collect()
-    };
-    areas.sort_by_key(|area| (area.offset, area.size));
-    let mut end = 0;
-    areas.retain(|area| {
-        let keep = area.offset >= end;
-        if keep {
-            end = area.offset.saturating_add(area.size);
-        }
-        keep
-    });
-    areas.sort_by_key(|area| area.address);
-    let mut end = 0;
-    areas.retain(|area| {
-        let keep = area.address >= end;
-        if keep {
-            end = area.end();
-        }
-        keep
-    });
-    areas
-}
-
-/// Functions by address, without overlaps. Code that belongs to none is left out where some are known:
-/// it is padding, or tables that would read as nonsense.
-fn functions(
-    image: &Image,
-    areas: &[Area],
-    dynamic: &[Symbol],
-    symbols: &[Symbol],
-) -> Vec<Function> {
-    let mut ranges: BTreeMap<u64, (u64, Option<&str>)> = BTreeMap::new();
-    if !image.is_object() {
-        for (start, end) in frames::functions(image) {
-            ranges.insert(start, (end, None));
-        }
-    }
-    let named = symbols
+/// The functions that Python calls when it imports the file.
+pub(super) fn entry_points(dynamic: &[Symbol], code: &Code) -> BTreeSet<u32> {
+    dynamic
         .iter()
-        .chain(dynamic)
-        .filter(|symbol| symbol.defined && symbol.function);
-    for symbol in named {
-        let base = if image.is_object() {
-            match areas.iter().find(|area| area.section == symbol.section) {
-                Some(area) => area.address,
-                None => continue,
-            }
-        } else {
-            0
-        };
-        let start = base.saturating_add(symbol.value);
-        let range = ranges
-            .entry(start)
-            .or_insert((start.saturating_add(symbol.size), None));
-        // Of several names, the same one each time.
-        if range.1.is_none_or(|known| *symbol.name < *known) {
-            range.1 = Some(&symbol.name);
-        }
-    }
-    let mut stubs = BTreeSet::new();
-    for area in areas {
-        let known = ranges.range(area.address..area.end()).next().is_some();
-        let plt = image
-            .sections
-            .iter()
-            .any(|section| section.offset == area.offset && section.name.starts_with(".plt"));
-        if plt {
-            // One stub for each function of another file, 16 bytes each.
-            for stub in (0..area.size.min(limits::TABLE_BYTES / 64)).step_by(16) {
-                let start = area.address.saturating_add(stub);
-                ranges.insert(start, (start.saturating_add(16), None));
-                stubs.insert(start);
-            }
-        } else if !known {
-            ranges.insert(area.address, (area.end(), None));
-        }
-    }
-    let starts: Vec<u64> = ranges.keys().copied().skip(1).chain([u64::MAX]).collect();
-    ranges
-        .into_iter()
-        .zip(starts)
-        .take(limits::FUNCTIONS)
-        .filter_map(|((start, (end, name)), next)| {
-            // A name without a size: until the next.
-            let end = if end <= start { next } else { end.min(next) };
-            let area = areas
-                .iter()
-                .find(|area| (area.address..area.end()).contains(&start))?;
-            Some(Function {
-                start,
-                end: end.min(area.end()),
-                name: name.map(str::to_owned),
-                features: Features::default(),
-                legacy: false,
-                avx: false,
-                looks: false,
-                is_stub: stubs.contains(&start),
-            })
-        })
+        .filter(|symbol| symbol.defined && symbol.name.starts_with("PyInit_"))
+        .filter_map(|symbol| code.at(symbol.value))
         .collect()
+}
+
+/// Where memory can be written once the file is loaded, by address, without overlaps.
+fn writable(image: &Image) -> Vec<Range<u64>> {
+    let mut segments: Vec<Range<u64>> = image
+        .segments
+        .iter()
+        .filter(|segment| segment.kind == elf::PT_LOAD.0 && segment.flags & elf::PF_W.0 != 0)
+        .map(|segment| segment.address..segment.address.saturating_add(segment.memory_size))
+        .collect();
+    segments.sort_unstable_by_key(|range| range.start);
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    for range in segments {
+        match ranges.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => ranges.push(range),
+        }
+    }
+    ranges
 }
 
 /// What other libraries have that tells of the CPU: libgcc and glibc; cpuinfo, which PyTorch and XNNPACK
@@ -312,67 +202,109 @@ fn pointers(
                 _ => continue,
             };
             pointers.insert(place, target);
+            bound(image, pointers.len())?;
         }
     }
-    relative(image, &mut pointers);
+    relative(image, &mut pointers)?;
     Ok((pointers, telling))
 }
 
+fn bound(image: &Image, found: usize) -> Result<(), PackError> {
+    image.bound("the number of pointers", limits::REFERENCES, found)
+}
+
 /// Packed relocations: addresses, each followed by bitmaps of the words behind it; the values are in place.
-fn relative(image: &Image, pointers: &mut BTreeMap<u64, u64>) {
+fn relative(image: &Image, pointers: &mut BTreeMap<u64, u64>) -> Result<(), PackError> {
     let (Some(address), Some(size)) = (image.value(elf::DT_RELR), image.value(elf::DT_RELRSZ))
     else {
-        return;
+        return Ok(());
     };
     let Ok(bytes) = image.at(address, size, "the packed relocations") else {
-        return;
+        return Ok(());
     };
-    let mut add = |place: u64| {
+    let mut count = 0;
+    let mut add = |place: u64| -> Result<(), PackError> {
+        // Each is read from the file, also those that are there twice.
+        count += 1;
+        bound(image, count)?;
         let value = image.up_to(place, 8);
         let value = value.and_then(|bytes| crate::fields::Fields(&bytes).u64(0));
-        if let Some(value) = value {
-            pointers.insert(place, value);
-        }
+        pointers.extend(value.map(|value| (place, value)));
+        Ok(())
     };
     let mut next = 0u64;
     for entry in bytes.chunks_exact(8).map(crate::fields::Fields) {
         let entry = entry.u64(0).unwrap_or_default();
         if entry & 1 == 0 {
-            add(entry);
+            add(entry)?;
             next = entry.wrapping_add(8);
             continue;
         }
         for bit in (0..63).filter(|bit| entry >> (bit + 1) & 1 == 1) {
-            add(next.wrapping_add(8 * bit));
+            add(next.wrapping_add(8 * bit))?;
         }
         next = next.wrapping_add(8 * 63);
     }
+    Ok(())
 }
 
 struct Reading<'a> {
     image: &'a Image,
     /// Where the loader writes addresses of what tells of the CPU.
     known: BTreeSet<u64>,
-    /// Caller, and an address of code or (`true`) of a pointer to code.
-    calls: Vec<(u32, u64, bool)>,
-    touches: Vec<(u32, u64)>,
-    addresses: Vec<(u32, u64)>,
+    /// The functions that Python calls first.
+    entry_points: BTreeSet<u32>,
+    writable: Vec<Range<u64>>,
+    /// Where stubs go to.
+    stubs: BTreeMap<u32, u32>,
+}
+
+/// What a function was seen to do.
+struct Found {
+    number: u32,
+    range: Range<u64>,
+    class: Class,
+    /// Addresses of code, and (`true`) of pointers to code; of what was read last.
+    calls: Seen<(u64, bool)>,
+    /// The functions that are there.
+    callees: Seen<u32>,
+    /// Lines of data.
+    touches: Seen<u64>,
+    addresses: Seen<u64>,
+}
+
+impl Found {
+    fn of(number: usize, function: &Function) -> Self {
+        Self {
+            number: u32::try_from(number).unwrap_or(u32::MAX),
+            range: function.start..function.end,
+            class: Class::default(),
+            calls: Seen::default(),
+            callees: Seen::default(),
+            touches: Seen::default(),
+            addresses: Seen::default(),
+        }
+    }
+
+    fn references(&self) -> usize {
+        self.callees.len() + self.touches.len() + self.addresses.len()
+    }
 }
 
 impl Reading<'_> {
-    /// Reads the functions of an area, the first of which has the number `first`.
+    /// Reads the functions of an area.
     fn area(
         &mut self,
         area: &Area,
-        first: usize,
-        functions: &mut [Function],
+        numbers: Range<usize>,
+        code: &mut Code,
     ) -> Result<(), PackError> {
         let (mut window, mut from) = (Vec::new(), area.address);
-        for (number, function) in functions.iter_mut().enumerate() {
-            let number = u32::try_from(first + number).unwrap_or(u32::MAX);
-            let mut at = function.start;
-            while at < function.end {
-                let until = function.end.min(at.saturating_add(WINDOW));
+        for number in numbers {
+            let mut found = Found::of(number, &code.functions[number]);
+            let Range { start: mut at, end } = found.range;
+            while at < end {
+                let until = end.min(at.saturating_add(WINDOW));
                 let have = from.saturating_add(window.len() as u64);
                 if at < from || until > have {
                     let there = area.end().saturating_sub(at).min(WINDOW.max(until - at));
@@ -381,14 +313,19 @@ impl Reading<'_> {
                     from = at;
                 }
                 let bytes = &window[index(at - from)..index(until - from).min(window.len())];
-                self.function(number, function, at, bytes);
+                self.function(&mut found, at, bytes);
+                self.resolve(&mut found, code);
+                let references = code.references() + found.references();
+                self.image
+                    .bound("the number of references", limits::REFERENCES, references)?;
                 at = until;
             }
+            code.keep(found);
         }
         Ok(())
     }
 
-    fn function(&mut self, number: u32, function: &mut Function, at: u64, bytes: &[u8]) {
+    fn function(&self, found: &mut Found, at: u64, bytes: &[u8]) {
         let mut decoder = Decoder::with_ip(64, bytes, at, DecoderOptions::NONE);
         let mut instruction = Instruction::default();
         while decoder.can_decode() {
@@ -397,35 +334,36 @@ impl Reading<'_> {
                 continue;
             }
             let class = class(instruction.code());
-            function.features = function.features.and(class.features);
-            function.legacy |= class.legacy;
-            function.avx |= class.avx;
-            function.looks |= class.looks;
+            found.class.features = found.class.features.and(class.features);
+            found.class.legacy |= class.legacy;
+            found.class.avx |= class.avx;
+            found.class.looks |= class.looks;
             if !self.image.is_object() {
-                self.flow(number, function, &instruction);
+                self.flow(found, &instruction);
             }
         }
     }
 
     /// Where an instruction goes, and what it touches.
-    fn flow(&mut self, number: u32, function: &mut Function, instruction: &Instruction) {
+    fn flow(&self, found: &mut Found, instruction: &Instruction) {
         if instruction.is_ip_rel_memory_operand() {
-            function.looks |= self.known.contains(&instruction.ip_rel_memory_address());
+            let address = instruction.ip_rel_memory_address();
+            found.class.looks |= self.known.contains(&address);
         }
         match instruction.flow_control() {
             FlowControl::Call
             | FlowControl::ConditionalBranch
             | FlowControl::UnconditionalBranch => {
                 let target = instruction.near_branch_target();
-                if !(function.start..function.end).contains(&target) {
-                    self.calls.push((number, target, false));
+                if !found.range.contains(&target) {
+                    found.calls.add((target, false));
                 }
                 return;
             }
             FlowControl::IndirectBranch | FlowControl::IndirectCall => {
                 if instruction.is_ip_rel_memory_operand() {
-                    self.calls
-                        .push((number, instruction.ip_rel_memory_address(), true));
+                    let address = instruction.ip_rel_memory_address();
+                    found.calls.add((address, true));
                 }
                 return;
             }
@@ -435,30 +373,25 @@ impl Reading<'_> {
             return;
         }
         let address = instruction.ip_rel_memory_address();
-        if instruction.mnemonic() == Mnemonic::Lea {
-            self.addresses.push((number, address));
+        if instruction.mnemonic() == Mnemonic::Lea && self.entry_points.contains(&found.number) {
+            found.addresses.add(address);
         }
         if self.is_writable(address) {
-            self.touches.push((number, line(address)));
+            found.touches.add(line(address));
         }
     }
 
     fn is_writable(&self, address: u64) -> bool {
-        self.image.segments.iter().any(|segment| {
-            segment.kind == elf::PT_LOAD.0
-                && segment.flags & elf::PF_W.0 != 0
-                && address >= segment.address
-                && address < segment.address.saturating_add(segment.memory_size)
-        })
+        let after = self
+            .writable
+            .partition_point(|range| range.start <= address);
+        let last = self.writable[..after].last();
+        last.is_some_and(|range| range.contains(&address))
     }
 
-    /// Addresses become functions.
-    fn resolve(&mut self, code: &Code) -> Vec<(u32, u32)> {
-        self.calls.sort_unstable();
-        self.calls.dedup();
-        let mut stubs = BTreeMap::new();
-        let mut direct = Vec::new();
-        for (caller, address, pointer) in std::mem::take(&mut self.calls) {
+    /// Addresses of code become functions.
+    fn resolve(&mut self, found: &mut Found, code: &Code) {
+        for (address, pointer) in std::mem::take(&mut found.calls).into_sorted() {
             let target = if pointer {
                 code.pointers.get(&address).copied()
             } else {
@@ -467,19 +400,11 @@ impl Reading<'_> {
             let Some(callee) = target.and_then(|target| code.at(target)) else {
                 continue;
             };
-            if pointer && code.functions[caller as usize].is_stub {
-                stubs.insert(caller, callee);
+            if pointer && code.functions[found.number as usize].is_stub {
+                self.stubs.insert(found.number, callee);
             } else {
-                direct.push((caller, callee));
+                found.callees.add(callee);
             }
         }
-        // A call by way of a stub is a call of what the stub goes to.
-        let mut calls: Vec<(u32, u32)> = direct
-            .into_iter()
-            .map(|(caller, callee)| (caller, stubs.get(&callee).copied().unwrap_or(callee)))
-            .collect();
-        calls.sort_unstable();
-        calls.dedup();
-        calls
     }
 }

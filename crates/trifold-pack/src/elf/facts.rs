@@ -1,11 +1,13 @@
 //! What is told of an ELF file.
 
+use std::collections::BTreeSet;
+
 use object::elf;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Binding, Export, Image, NeededVersion, Symbol};
-use crate::{PackError, owners};
+use crate::{PackError, limits, owners};
 
 /// What an ELF file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -120,12 +122,15 @@ impl Facts {
         let mut exports: Vec<Export> = visible.iter().filter_map(export).collect();
         exports.sort();
         exports.dedup();
-        let soname = image.texts(elf::DT_SONAME).into_iter().next();
-        let mut search_path = image.texts(elf::DT_RPATH);
-        search_path.extend(image.texts(elf::DT_RUNPATH));
+        let soname = image.texts(elf::DT_SONAME)?.into_iter().next();
+        let search_path = search_path(image)?;
         let kind = kind(image, soname.is_some(), &exports);
         if kind == Kind::Program {
-            exports.retain(|export| !is_copied(export, visible));
+            let variables = variables(visible);
+            // A program's copy of a library's variable has the library's version.
+            exports.retain(|export| {
+                export.version.is_none() || !variables.contains(export.name.as_str())
+            });
         }
         let bytes = |want: &dyn Fn(&str) -> bool| {
             let sections = image.sections.iter();
@@ -137,12 +142,8 @@ impl Facts {
         Ok(Self {
             kind,
             soname,
-            needed: image.texts(elf::DT_NEEDED),
-            search_path: search_path
-                .iter()
-                .flat_map(|paths| paths.split(':'))
-                .map(str::to_owned)
-                .collect(),
+            needed: image.texts(elf::DT_NEEDED)?,
+            search_path,
             needed_versions: image.needed_versions(dynamic)?,
             exports,
             hardening: (!image.is_object()).then(|| hardening(image, dynamic, symbols)),
@@ -153,6 +154,15 @@ impl Facts {
             compilers: compilers(image),
         })
     }
+}
+
+fn search_path(image: &Image) -> Result<Vec<String>, PackError> {
+    let mut texts = image.texts(elf::DT_RPATH)?;
+    texts.extend(image.texts(elf::DT_RUNPATH)?);
+    let folders = || texts.iter().flat_map(|text| text.split(':'));
+    let what = "the number of folders to look for libraries in";
+    image.bound(what, limits::DYNAMIC_ENTRIES, folders().count())?;
+    Ok(folders().map(str::to_owned).collect())
 }
 
 fn export(symbol: &Symbol) -> Option<Export> {
@@ -174,12 +184,12 @@ fn export(symbol: &Symbol) -> Option<Export> {
     })
 }
 
-/// A program's copy of a library's variable: it has the library's version.
-fn is_copied(export: &Export, symbols: &[Symbol]) -> bool {
-    export.version.is_some()
-        && symbols
-            .iter()
-            .any(|symbol| symbol.defined && !symbol.function && symbol.name == export.name)
+/// The names of what is defined and no function.
+fn variables(symbols: &[Symbol]) -> BTreeSet<&str> {
+    let data = symbols
+        .iter()
+        .filter(|symbol| symbol.defined && !symbol.function);
+    data.map(|symbol| symbol.name.as_str()).collect()
 }
 
 fn kind(image: &Image, soname: bool, exports: &[Export]) -> Kind {

@@ -4,7 +4,7 @@ use object::elf;
 
 use crate::{
     Data, PackError,
-    fields::{Fields, index},
+    fields::{Fields, Names, index},
     format::{self, Format},
     limits,
 };
@@ -99,17 +99,18 @@ impl Image {
     }
 
     /// The texts of all dynamic entries of a kind.
-    pub(crate) fn texts(&self, tag: elf::DynamicTag) -> Vec<String> {
-        self.dynamic
-            .iter()
-            .filter(|(found, _)| *found == tag.0)
-            .filter_map(|(_, value)| self.string(*value))
-            .collect()
+    pub(crate) fn texts(&self, tag: elf::DynamicTag) -> Result<Vec<String>, PackError> {
+        let mut names = self.names(16 * self.dynamic.len(), "the names in the dynamic section");
+        let mut texts = Vec::new();
+        for (_, value) in self.dynamic.iter().filter(|(found, _)| *found == tag.0) {
+            texts.extend(names.at(*value)?);
+        }
+        Ok(texts)
     }
 
-    /// A dynamic string.
-    pub(crate) fn string(&self, offset: u64) -> Option<String> {
-        Fields(&self.strings).text(index(offset))
+    /// The dynamic strings, for a table of so many bytes that names them.
+    pub(crate) fn names(&self, table: usize, what: &'static str) -> Names<'_> {
+        Names::new(&self.data, &self.strings, table, what)
     }
 
     /// Where in the file an address is loaded from, and how many bytes follow in the same segment.
@@ -171,6 +172,19 @@ impl Image {
 
     pub(crate) fn segment(&self, kind: elf::ProgramType) -> Option<&Segment> {
         self.segments.iter().find(|segment| segment.kind == kind.0)
+    }
+
+    /// Compares a number of things with its limit.
+    pub(crate) fn bound(&self, what: &str, limit: usize, found: usize) -> Result<(), PackError> {
+        if found <= limit {
+            return Ok(());
+        }
+        Err(PackError::Limit {
+            place: self.data.place().into(),
+            what: what.into(),
+            limit: limit as u64,
+            found: found as u64,
+        })
     }
 
     fn read_dynamic(&self) -> Result<Vec<(i64, u64)>, PackError> {
@@ -309,20 +323,16 @@ fn sections(
         }
     }
     if let Some(table) = sections.get(index(names)).cloned() {
-        let bytes = data.read(
-            table.offset,
-            if table.kind == elf::SHT_NOBITS.0 {
-                0
-            } else {
-                table.size
-            },
-            limits::TABLE_BYTES,
-            "the names of sections",
-        )?;
+        let what = "the names of sections";
+        let size = if table.kind == elf::SHT_NOBITS.0 {
+            0
+        } else {
+            table.size
+        };
+        let strings = data.read(table.offset, size, limits::TABLE_BYTES, what)?;
+        let mut names = Names::new(data, &strings, bytes.len(), what);
         for (section, offset) in sections.iter_mut().zip(name_offsets) {
-            section.name = Fields(&bytes)
-                .text(index(offset.into()))
-                .unwrap_or_default();
+            section.name = names.at(offset.into())?.unwrap_or_default();
         }
     }
     Ok(sections)

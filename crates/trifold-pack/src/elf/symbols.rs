@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::image::{Image, Section};
 use crate::{
     PackError,
-    fields::{Fields, index},
+    fields::{Fields, Names, index},
     limits,
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Symbol {
     pub(crate) name: String,
     /// Its version, such as `GLIBC_2.28`.
     pub(crate) version: Option<String>,
+    /// The number of its version in this file; below 2 if it has none.
+    version_number: u16,
     /// How others see it.
     pub(crate) binding: Binding,
     /// Whether it is defined here, and not asked for.
@@ -39,8 +41,8 @@ pub(crate) struct Symbol {
     pub(crate) value: u64,
     /// Bytes.
     pub(crate) size: u64,
-    /// The number of its section.
-    pub(crate) section: u16,
+    /// The number of its section; none if it is in none.
+    pub(crate) section: Option<u32>,
 }
 
 /// How a symbol is bound.
@@ -97,12 +99,15 @@ impl Image {
             Some(address) => self.at(address, 2 * count, "the versions of symbols")?,
             None => Vec::new(),
         };
-        let mut symbols = parse(&bytes, &self.strings);
+        let mut names = self.names(bytes.len(), "the names of dynamic symbols");
+        let mut symbols = parse(&bytes, &mut names, &[])?;
         for (position, symbol) in symbols.iter_mut().enumerate() {
             // The highest bit marks a version that is not the default one.
             let number = Fields(&numbers).u16(2 * position).unwrap_or(1) & 0x7fff;
-            if number > 1 {
-                symbol.version = versions.get(&number).cloned();
+            if let Some(version) = versions.get(&number).filter(|_| number > 1) {
+                names.count(version.len())?;
+                symbol.version = Some(version.clone());
+                symbol.version_number = number;
             }
         }
         Ok(symbols)
@@ -110,18 +115,27 @@ impl Image {
 
     /// The symbols of the static symbol table, which stripped files lack.
     pub(crate) fn static_symbols(&self) -> Result<Vec<Symbol>, PackError> {
-        let table = |section: &&Section| section.kind == elf::SHT_SYMTAB.0;
-        let Some(section) = self.sections.iter().find(table) else {
+        let table = |section: &Section| section.kind == elf::SHT_SYMTAB.0;
+        let Some(number) = self.sections.iter().position(table) else {
             return Ok(Vec::new());
         };
-        let Some(names) = self.sections.get(index(section.link.into())) else {
+        let section = &self.sections[number];
+        let Some(strings) = self.sections.get(index(section.link.into())) else {
             return Err(self.data.damaged(format!(
                 "the names of symbols (expected section {}, found {} sections)",
                 section.link,
                 self.sections.len()
             )));
         };
-        Ok(parse(&self.section(section)?, &self.section(names)?))
+        let (table, strings) = (self.section(section)?, self.section(strings)?);
+        let what = "the names of symbols";
+        let mut names = Names::new(&self.data, &strings, table.len(), what);
+        // The numbers of sections that do not fit into a symbol.
+        let numbers = self.sections.iter().find(|section| {
+            section.kind == elf::SHT_SYMTAB_SHNDX.0 && index(section.link.into()) == number
+        });
+        let numbers = numbers.map(|section| self.section(section)).transpose()?;
+        parse(&table, &mut names, &numbers.unwrap_or_default())
     }
 
     /// What versions the file needs of which library.
@@ -129,8 +143,16 @@ impl Image {
         &self,
         symbols: &[Symbol],
     ) -> Result<Vec<NeededVersion>, PackError> {
+        let mut by_number: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+        let asked = |symbol: &&Symbol| !symbol.defined && symbol.version_number > 1;
+        for symbol in symbols.iter().filter(asked) {
+            let names = by_number.entry(symbol.version_number).or_default();
+            names.push(&symbol.name);
+        }
         let mut needed = BTreeMap::new();
         for need in self.version_needs()? {
+            // Taken out: a number stands for one version of one library.
+            let names = by_number.remove(&need.number).unwrap_or_default();
             let entry = needed
                 .entry((need.library.clone(), need.version.clone()))
                 .or_insert(NeededVersion {
@@ -140,21 +162,10 @@ impl Image {
                     symbols: Vec::new(),
                 });
             entry.weak &= need.weak;
-        }
-        let mut by_version: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for symbol in symbols.iter().filter(|symbol| !symbol.defined) {
-            if let Some(version) = &symbol.version {
-                by_version.entry(version).or_default().push(&symbol.name);
-            }
+            entry.symbols.extend(names.into_iter().map(str::to_owned));
         }
         let mut needed: Vec<NeededVersion> = needed.into_values().collect();
         for need in &mut needed {
-            let names = by_version.get(need.version.as_str());
-            need.symbols = names
-                .into_iter()
-                .flatten()
-                .map(|&name| name.to_owned())
-                .collect();
             need.symbols.sort();
         }
         Ok(needed)
@@ -230,6 +241,7 @@ impl Image {
             names.insert(need.number, need.version);
         }
         let bytes = self.version_table(elf::DT_VERDEF)?;
+        let mut texts = self.names(bytes.len(), "the names of versions");
         let mut at = 0;
         for _ in 0..limits::VERSIONS {
             let entry = Fields(&bytes).at(at);
@@ -239,8 +251,9 @@ impl Image {
                 break;
             };
             let name = entry.at(index(aux.into())).u32(0);
-            if let Some(name) = name.and_then(|name| self.string(name.into())) {
-                names.insert(number & 0x7fff, name);
+            if let Some(name) = name {
+                let name = texts.at(name.into())?;
+                names.extend(name.map(|name| (number & 0x7fff, name)));
             }
             if next == 0 {
                 break;
@@ -252,6 +265,7 @@ impl Image {
 
     fn version_needs(&self) -> Result<Vec<Need>, PackError> {
         let bytes = self.version_table(elf::DT_VERNEED)?;
+        let mut names = self.names(bytes.len(), "the names of versions");
         let mut needs = Vec::new();
         let mut at = 0;
         while needs.len() < limits::VERSIONS {
@@ -261,7 +275,7 @@ impl Image {
             else {
                 break;
             };
-            let library = self.string(file.into()).unwrap_or_default();
+            let library = names.at(file.into())?.unwrap_or_default();
             let mut aux_at = at.saturating_add(index(aux.into()));
             for _ in 0..count {
                 let aux = Fields(&bytes).at(aux_at);
@@ -270,9 +284,10 @@ impl Image {
                 else {
                     break;
                 };
+                names.count(library.len())?;
                 needs.push(Need {
                     library: library.clone(),
-                    version: self.string(name.into()).unwrap_or_default(),
+                    version: names.at(name.into())?.unwrap_or_default(),
                     weak: flags & elf::VER_FLG_WEAK.0 != 0,
                     number: number & 0x7fff,
                 });
@@ -314,25 +329,32 @@ struct Need {
     number: u16,
 }
 
-fn parse(bytes: &[u8], names: &[u8]) -> Vec<Symbol> {
+/// `numbers` are the sections of symbols whose own field cannot hold them.
+fn parse(bytes: &[u8], names: &mut Names<'_>, numbers: &[u8]) -> Result<Vec<Symbol>, PackError> {
     bytes
         .chunks_exact(index(SYMBOL))
         .map(Fields)
-        .map(|fields| {
+        .enumerate()
+        .map(|(position, fields)| {
             let info = fields.u8(4).unwrap_or_default();
             let kind = info & 0xf;
-            let section = fields.u16(6).unwrap_or_default();
+            let section = match fields.u16(6).unwrap_or_default() {
+                number if number == elf::SHN_XINDEX.0 => Fields(numbers).u32(4 * position),
+                number if number >= elf::SHN_LORESERVE => None,
+                number => Some(number.into()),
+            };
             let name = fields.u32(0).unwrap_or_default();
-            Symbol {
-                name: Fields(names).text(index(name.into())).unwrap_or_default(),
+            Ok(Symbol {
+                name: names.at(name.into())?.unwrap_or_default(),
                 version: None,
+                version_number: 0,
                 binding: match info >> 4 {
                     0 => Binding::Local,
                     2 => Binding::Weak,
                     10 => Binding::Unique,
                     _ => Binding::Global,
                 },
-                defined: section != elf::SHN_UNDEF.0,
+                defined: section != Some(elf::SHN_UNDEF.0.into()),
                 visible: matches!(fields.u8(5).unwrap_or_default() & 3, 0 | 3),
                 function: kind == elf::STT_FUNC.0 || kind == elf::STT_GNU_IFUNC.0,
                 indirect: kind == elf::STT_GNU_IFUNC.0,
@@ -340,7 +362,7 @@ fn parse(bytes: &[u8], names: &[u8]) -> Vec<Symbol> {
                 value: fields.u64(8).unwrap_or_default(),
                 size: fields.u64(16).unwrap_or_default(),
                 section,
-            }
+            })
         })
         .collect()
 }
