@@ -389,6 +389,10 @@ impl Checks<'_> {
             words.push(if ggml.exported { "exported" } else { "hidden" }.into());
             self.found(
                 &GGML,
+            words.extend(ggml.fingerprint.as_ref().map(|print| {
+                let fields = plural(print.fields, "field", "fields");
+                format!("fingerprint {} of {fields}", &print.sha256[..16])
+            }));
                 Some(&native.path),
                 format!("has {}", words.join(", ")),
                 Vec::new(),

@@ -5,6 +5,7 @@
 
 mod facts;
 mod image;
+mod notes;
 mod symbols;
 
 pub use facts::{Facts, Hardening, Kind, Relro, SectionSize};

@@ -1,5 +1,7 @@
 //! The ggml inside of a file: found by its messages, described by its own functions where they have names.
 
+mod fingerprint;
+
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
 use object::elf;
 use schemars::JsonSchema;
@@ -10,7 +12,11 @@ use crate::{
     cpu::frames,
     elf::{Image, Symbol},
     fields::Fields,
+    owners,
 };
+
+pub use fingerprint::Fingerprint;
+use fingerprint::Told;
 
 /// A copy of ggml, or a part of one, inside of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -33,6 +39,9 @@ pub struct Ggml {
     /// What a tensor takes in a context, in bytes: what `ggml_tensor_overhead()` gives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tensor_overhead: Option<u32>,
+    /// The fingerprint of its memory layout, which backend plugins of trifold carry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
     /// Whether other files can bind to it.
     pub exported: bool,
 }
@@ -73,15 +82,16 @@ pub(crate) fn find(
     let defined = |name: &str| all().find(|symbol| symbol.name == name && symbol.function);
     let ours = |symbol: &&Symbol| symbol.name.starts_with("ggml_");
     let core = defined("ggml_init").is_some();
-    if !core && address_of(image, MESSAGE)?.is_none() {
+    let told = Told::by(image)?;
+    if !core && told.is_none() && address_of(image, MESSAGE)?.is_none() {
         return Ok(None);
     }
     let asks = dynamic.iter().filter(ours).any(|symbol| !symbol.defined);
-    let exported = dynamic
-        .iter()
-        .filter(ours)
-        .any(|symbol| symbol.defined && symbol.visible);
-    if !core && asks && !exported {
+    let visible = || {
+        let symbols = dynamic.iter().filter(ours);
+        symbols.filter(|symbol| symbol.defined && symbol.visible)
+    };
+    if !core && asks && visible().next().is_none() {
         // It uses the ggml of another file.
         return Ok(None);
     }
@@ -94,20 +104,33 @@ pub(crate) fn find(
         Some(symbol) => text(symbol.value),
         None => hidden_version(image, text)?,
     };
+    let number = |name: &str| told.as_ref().and_then(|told| told.number(name));
+    let word = |name: &str| {
+        told.as_ref()
+            .and_then(|told| told.value(name))
+            .map(str::to_owned)
+    };
     Ok(Some(Ggml {
         core: core || !asks,
-        version,
-        commit: defined("ggml_commit").and_then(|symbol| text(symbol.value)),
+        version: word("ggml version").or(version),
+        commit: defined("ggml_commit")
+            .and_then(|symbol| text(symbol.value))
+            .or_else(|| word("ggml commit")),
         api_version: defined("ggml_backend_cpu_reg")
             .map(|symbol| addresses(image, symbol.value, FUNCTION))
             .into_iter()
             .flatten()
             .filter_map(|address| Fields(&image.up_to(address, 8)?).u32(0))
-            .find(|version| (1..100).contains(version)),
-        max_name: defined("ggml_format_name").and_then(|symbol| name_size(image, symbol.value)),
+            .find(|version| (1..100).contains(version))
+            .or_else(|| number("GGML_BACKEND_API_VERSION")),
+        max_name: defined("ggml_format_name")
+            .and_then(|symbol| name_size(image, symbol.value))
+            .or_else(|| number("GGML_MAX_NAME")),
         tensor_overhead: defined("ggml_tensor_overhead")
             .and_then(|symbol| constant(image, symbol.value)),
-        exported,
+        // What a plugin is opened for is looked up in that file only.
+        exported: visible().any(|symbol| !owners::is_of_plugin(&symbol.name)),
+        fingerprint: told.map(|told| told.fingerprint),
     }))
 }
 
@@ -122,6 +145,7 @@ fn hidden_version(
     };
     let mut functions = frames::functions(image);
     functions.sort_unstable();
+    functions.dedup_by_key(|(start, _)| *start);
     let starts = || functions.iter().map(|(start, _)| *start);
     let ends = starts().skip(1).chain([u64::MAX]);
     let ranges: Vec<(u64, u64)> = starts().zip(ends).collect();
@@ -156,7 +180,15 @@ fn address_of(image: &Image, text: &[u8]) -> Result<Option<u64>, PackError> {
     let constants = |section: &&crate::elf::Section| {
         section.name.starts_with(".rodata") && section.kind != elf::SHT_NOBITS.0
     };
-    for section in image.sections.iter().filter(constants) {
+    let mut sections: Vec<_> = image.sections.iter().filter(constants).collect();
+    sections.sort_by_key(|section| (section.offset, section.size));
+    let mut end = 0;
+    for section in sections {
+        // Many headers may name the same bytes.
+        if section.offset < end {
+            continue;
+        }
+        end = section.offset.saturating_add(section.size);
         let (mut found, mut tail) = (None, Vec::new());
         image
             .data

@@ -54,7 +54,7 @@ pub use cpu::{Cpu, Example, Features, Level, Need};
 pub use data::Data;
 pub use elf::{Binding, Export, Facts, Hardening, Kind, NeededVersion, Relro, SectionSize};
 pub use error::PackError;
-pub use ggml::Ggml;
+pub use ggml::{Fingerprint, Ggml};
 pub use input::{Input, site_packages};
 pub use manylinux::Floor;
 pub use owners::{Class, Owner};

@@ -95,6 +95,11 @@ pub(crate) fn owner(name: &str) -> String {
     }
 }
 
+/// Whether it is one of those that a backend plugin is opened for.
+pub(crate) fn is_of_plugin(name: &str) -> bool {
+    PLUGIN.contains(&name)
+}
+
 /// The kind of an [`owner`].
 pub(crate) fn class(owner: &str) -> Class {
     if owner == "PyInit_*" || owner == PLUGIN_OWNER {
