@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use trifold_build::pattern::matches;
 
 use crate::{
-    Config, Export, Finding, Kind, Native, PackageKind, Relro, Rule,
+    Config, Export, Finding, Floor, Kind, Native, PackageKind, Relro, Rule,
     audit::Subject,
     manylinux,
     owners::{self, Class},
@@ -335,9 +335,13 @@ impl Checks<'_> {
             let message = format!("has the tag linux_x86_64 (expected: {})", floor.tag);
             self.found(&TAG_LINUX, None, message, Vec::new());
         }
-        let Some(policy) = manylinux::oldest(platforms.iter().copied()) else {
-            return;
-        };
+        for policy in manylinux::promised(&platforms) {
+            self.promise(subject, policy, floor);
+        }
+    }
+
+    /// Whether all files keep what a tag promises.
+    fn promise(&mut self, subject: &Subject, policy: &manylinux::Policy, floor: &Floor) {
         let mut lies: BTreeMap<manylinux::Excess, Vec<&str>> = BTreeMap::new();
         for native in &subject.natives {
             for excess in policy.excess(&native.asked.0, &native.asked.1) {
@@ -345,8 +349,7 @@ impl Checks<'_> {
             }
         }
         if lies.is_empty() {
-            let could = manylinux::policy(&floor.tag).map(manylinux::Policy::tag);
-            if could.is_some_and(|could| could != policy.tag()) {
+            if policy.could_be_older(&floor.tag) {
                 let message = format!("promises {}, and could promise {}", policy.tag(), floor.tag);
                 self.found(&TAG_CAUTIOUS, None, message, floor.because.clone());
             }
@@ -386,13 +389,13 @@ impl Checks<'_> {
                 ggml.tensor_overhead
                     .map(|size| format!("{size} bytes for a tensor")),
             );
-            words.push(if ggml.exported { "exported" } else { "hidden" }.into());
-            self.found(
-                &GGML,
             words.extend(ggml.fingerprint.as_ref().map(|print| {
                 let fields = plural(print.fields, "field", "fields");
                 format!("fingerprint {} of {fields}", &print.sha256[..16])
             }));
+            words.push(if ggml.exported { "exported" } else { "hidden" }.into());
+            self.found(
+                &GGML,
                 Some(&native.path),
                 format!("has {}", words.join(", ")),
                 Vec::new(),
@@ -424,13 +427,6 @@ impl Checks<'_> {
         }
     }
 
-    fn duplicates(&mut self, subject: &Subject) {
-        if subject.kind == PackageKind::Archive {
-            return;
-        }
-        let mut copies: BTreeMap<(&str, u64), Vec<&str>> = BTreeMap::new();
-        let large = |file: &&crate::PackageFile| file.bytes >= self.config.duplicate_bytes.max(1);
-        for file in subject.files.iter().filter(large) {
     fn unread(&mut self, subject: &Subject) {
         for (path, rule, message) in &subject.unread {
             self.found(rule, Some(path), message.clone(), Vec::new());
@@ -444,6 +440,13 @@ impl Checks<'_> {
         }
     }
 
+    fn duplicates(&mut self, subject: &Subject) {
+        if subject.kind == PackageKind::Archive {
+            return;
+        }
+        let mut copies: BTreeMap<(&str, u64), Vec<&str>> = BTreeMap::new();
+        let large = |file: &&crate::PackageFile| file.bytes >= self.config.duplicate_bytes.max(1);
+        for file in subject.files.iter().filter(large) {
             copies
                 .entry((&file.sha256, file.bytes))
                 .or_default()

@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::elf::NeededVersion;
 
-/// The libraries of glibc: what has `GLIBC_` versions.
+/// The families of versions that policies bound.
 const FAMILIES: [&str; 6] = ["CXXABI", "GCC", "GLIBC", "GLIBCXX", "LIBATOMIC", "ZLIB"];
 
 /// What a file or package asks of the system.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Floor {
     /// The oldest tag that is true, such as `manylinux_2_28_x86_64`; `linux_x86_64` if no policy admits it.
+    /// `musllinux_1_1_x86_64` if it needs musl, of which files do not say the version.
     pub tag: String,
     /// The newest version of each family that is asked for, such as `GLIBC` → `2.28`.
     pub newest: BTreeMap<String, String>,
@@ -30,7 +31,11 @@ pub struct Floor {
 /// Something that a tag does not admit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Excess {
+    /// Of glibc, where musl is promised.
+    Glibc(String),
     Library(String),
+    /// Of musl, where glibc is promised.
+    Musl(String),
     Version {
         library: String,
         version: String,
@@ -42,6 +47,14 @@ pub(crate) enum Excess {
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Glibc(library) => write!(
+                f,
+                "needs {library} of glibc, which systems with musl do not have"
+            ),
+            Self::Musl(library) => write!(
+                f,
+                "needs {library} of musl, which systems with glibc do not have"
+            ),
             Self::Library(library) => write!(
                 f,
                 "needs {library}, which is neither in the package nor on every system"
@@ -113,7 +126,37 @@ pub(crate) struct Policy {
     alias: Option<String>,
     newest: BTreeMap<String, String>,
     libraries: Vec<String>,
+    /// Whether it is for systems with musl, and not with glibc.
+    #[serde(default)]
+    musl: bool,
 }
+
+/// musl's libc and loader, as files ask for them.
+const MUSL: [&str; 3] = ["ld-musl-x86_64.so.1", "libc.musl-x86_64.so.1", "libc.so"];
+
+/// The libraries of glibc.
+const GLIBC: [&str; 11] = [
+    "ld-linux-x86-64.so.2",
+    "libanl.so.1",
+    "libc.so.6",
+    "libdl.so.2",
+    "libm.so.6",
+    "libmvec.so.1",
+    "libnsl.so.1",
+    "libpthread.so.0",
+    "libresolv.so.2",
+    "librt.so.1",
+    "libutil.so.1",
+];
+
+/// What systems with musl have. It has no versions of symbols, so one policy serves all its tags.
+static MUSLLINUX: LazyLock<Policy> = LazyLock::new(|| Policy {
+    tag: "musllinux_1_1".into(),
+    alias: None,
+    newest: BTreeMap::new(),
+    libraries: vec!["libz.so.1".into()],
+    musl: true,
+});
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../data/manylinux.json"))
@@ -126,7 +169,14 @@ impl Policy {
         let mut excess: Vec<Excess> = needed
             .iter()
             .filter(|library| !self.has(library))
-            .map(|library| Excess::Library(library.clone()))
+            .map(|library| {
+                let name = library.as_str();
+                match self.musl {
+                    true if GLIBC.contains(&name) => Excess::Glibc(library.clone()),
+                    false if MUSL.contains(&name) => Excess::Musl(library.clone()),
+                    _ => Excess::Library(library.clone()),
+                }
+            })
             .collect();
         // The loader goes on without a weak version.
         for need in versions.iter().filter(|need| !need.weak) {
@@ -148,14 +198,23 @@ impl Policy {
     }
 
     fn has(&self, library: &str) -> bool {
-        is_loader(library)
-            || self.libraries.iter().any(|known| known == library)
-            || TABLE.libraries.iter().any(|known| known == library)
+        let listed = self.libraries.iter().any(|known| known == library);
+        if self.musl {
+            return listed || MUSL.contains(&library);
+        }
+        listed || is_loader(library) || TABLE.libraries.iter().any(|known| known == library)
     }
 
     /// With the architecture.
     pub(crate) fn tag(&self) -> String {
         format!("{}_x86_64", self.tag)
+    }
+
+    /// Whether what needs no more than another tag could have that one. Not told of musl: the other tag says
+    /// nothing of its version.
+    pub(crate) fn could_be_older(&self, tag: &str) -> bool {
+        let could = policy(tag).map(Self::tag);
+        !self.musl && could.is_some_and(|could| could != self.tag())
     }
 
     fn glibc(&self) -> Option<u32> {
@@ -170,15 +229,22 @@ pub(crate) fn policy(tag: &str) -> Option<&'static Policy> {
     if let Some(known) = policies().find(|policy| policy.alias.as_deref() == Some(name)) {
         return Some(known);
     }
+    if name.starts_with("musllinux_") {
+        return Some(&MUSLLINUX);
+    }
     let glibc: u32 = name.strip_prefix("manylinux_2_")?.parse().ok()?;
     policies().rfind(|policy| policy.glibc().is_some_and(|known| known <= glibc))
 }
 
-/// Of several platform tags (a wheel may have more than one), the one that promises most.
-pub(crate) fn oldest<'a>(tags: impl IntoIterator<Item = &'a str>) -> Option<&'static Policy> {
-    tags.into_iter()
-        .filter_map(policy)
-        .min_by_key(|policy| policy.glibc())
+/// Of several platform tags (a wheel may have more than one), the one that promises most; of those for
+/// glibc, and of those for musl.
+pub(crate) fn promised(tags: &[&str]) -> Vec<&'static Policy> {
+    let policies = |musl: bool| {
+        let policies = tags.iter().filter_map(|tag| policy(tag));
+        policies.filter(move |policy| policy.musl == musl)
+    };
+    let oldest = policies(false).min_by_key(|policy| policy.glibc());
+    oldest.into_iter().chain(policies(true).next()).collect()
 }
 
 /// The oldest policy that admits all of this.
@@ -188,8 +254,19 @@ pub(crate) fn floor(needed: &[String], versions: &[NeededVersion]) -> Floor {
         newest: newest(versions),
         ..Floor::default()
     };
+    let musl = needed
+        .iter()
+        .any(|library| MUSL.contains(&library.as_str()));
+    let glibc = needed
+        .iter()
+        .any(|library| GLIBC.contains(&library.as_str()));
+    let policies = if musl && !glibc {
+        std::slice::from_ref(&*MUSLLINUX)
+    } else {
+        &TABLE.policies
+    };
     let mut before: Vec<Excess> = Vec::new();
-    for policy in &TABLE.policies {
+    for policy in policies {
         let excess = policy.excess(needed, versions);
         if excess.is_empty() {
             floor.tag = policy.tag();
@@ -202,6 +279,7 @@ pub(crate) fn floor(needed: &[String], versions: &[NeededVersion]) -> Floor {
     }
     for excess in before {
         match excess {
+            Excess::Glibc(library) | Excess::Musl(library) => floor.because.push(library),
             Excess::Library(library) => {
                 if floor.tag == "linux_x86_64" {
                     floor.foreign.push(library);
@@ -278,7 +356,7 @@ fn is_loader(library: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{floor, oldest, policy};
+    use super::{floor, policy, promised};
     use crate::elf::NeededVersion;
 
     fn need(library: &str, version: &str) -> NeededVersion {
@@ -323,8 +401,14 @@ mod tests {
         );
         assert!(policy("linux_x86_64").is_none());
         assert!(policy("manylinux_2_28_aarch64").is_none());
-        let tags = ["manylinux_2_27_x86_64", "manylinux2014_x86_64"];
-        assert_eq!(oldest(tags).unwrap().tag(), "manylinux_2_17_x86_64");
+        let tags = [
+            "manylinux_2_27_x86_64",
+            "musllinux_1_2_x86_64",
+            "manylinux2014_x86_64",
+        ];
+        let promised = promised(&tags).into_iter();
+        let tags: Vec<String> = promised.map(super::Policy::tag).collect();
+        assert_eq!(tags, ["manylinux_2_17_x86_64", "musllinux_1_1_x86_64"]);
     }
 
     #[test]
