@@ -362,6 +362,133 @@ fn members_of_a_static_archive() {
     assert!(!rules(&package).contains(&"TP001"));
 }
 
+fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = b"!<arch>\n".to_vec();
+    for (name, contents) in members {
+        bytes.extend(format!("{name:<16}{:<32}{:<10}`\n", 0, contents.len()).into_bytes());
+        bytes.extend(*contents);
+        bytes.resize(bytes.len().next_multiple_of(2), b'\n');
+    }
+    bytes
+}
+
+/// The beginning of an object for Windows.
+const COFF: [u8; 20] = [
+    0x64, 0x86, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+#[test]
+fn members_for_other_systems_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("libx.a");
+    let object = Compiled::with("x.o", "int x;", ["-c"].into_iter()).bytes();
+    let macho = [0xcf, 0xfa, 0xed, 0xfe, 7, 0, 0, 1].repeat(20);
+    let others: [(&str, &[u8]); 4] = [
+        ("w.o/", &COFF),
+        ("m.o/", &macho),
+        ("b.o/", b"BC\xc0\xde"),
+        ("a.a/", b"!<arch>\n"),
+    ];
+    fs_err::write(
+        &path,
+        archive(&[&[("x.o/", &object[..])], &others[..]].concat()),
+    )
+    .unwrap();
+    let package = audited(&path);
+    assert_eq!(package.natives.len(), 1);
+    let found = crate::support::findings(&package, "TP090");
+    let files: Vec<_> = found.iter().filter_map(|f| f.file.as_deref()).collect();
+    assert_eq!(files, ["a.a", "b.o", "m.o", "w.o"]);
+    assert!(
+        found[3].message.contains("a COFF object for x86-64"),
+        "{found:#?}"
+    );
+    assert!(!rules(&package).contains(&"TP092"));
+    // Of these alone nothing is known: that must not pass.
+    fs_err::write(&path, archive(&others)).unwrap();
+    let found = audited(&path);
+    let found = finding(&found, "TP092");
+    assert_eq!(
+        found.message,
+        "has 4 native files, and none of a kind that is audited"
+    );
+    assert!(found.denied);
+    for members in [&[][..], &[("notes.txt/", &b"text"[..])]] {
+        fs_err::write(&path, archive(members)).unwrap();
+        let inputs = [trifold_pack::Input::Path(path.clone())];
+        let error = trifold_pack::audit(&inputs, &trifold_pack::Config::default()).unwrap_err();
+        let expected = "Not supported: a static archive without an object at ";
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn names_of_members_as_others_write_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("libx.a");
+    let object = Compiled::with("x.o", "int x;", ["-c"].into_iter()).bytes();
+    let with_name = [b"by_bsd.o\0\0\0\0", &object[..]].concat();
+    let members: [(&str, &[u8]); 6] = [
+        ("/", b"\0\0\0\0"),
+        ("//", b"first/\nthe_second_long_name.o/\n"),
+        ("/7", &object),
+        ("#1/12", &with_name),
+        ("short.o/", &object),
+        ("old.o", &object),
+    ];
+    fs_err::write(&path, archive(&members)).unwrap();
+    let package = audited(&path);
+    let paths: Vec<&str> = package
+        .natives
+        .iter()
+        .map(|native| native.path.as_str())
+        .collect();
+    assert_eq!(
+        paths,
+        ["by_bsd.o", "old.o", "short.o", "the_second_long_name.o"]
+    );
+}
+
+#[test]
+fn an_object_with_more_sections_than_symbols_can_number() {
+    use crate::synthetic::{CODE, PROGBITS, STRTAB, SYMTAB, Section, object, symbol};
+    const SECTIONS: u32 = 66_000;
+    let code = |bytes: &[u8]| Section {
+        kind: PROGBITS,
+        flags: CODE,
+        bytes: bytes.to_vec(),
+        ..Section::default()
+    };
+    let mut sections = vec![code(&[0xc3]); SECTIONS as usize - 1];
+    // vpaddb ymm0, ymm0, ymm0
+    sections.push(code(&[0xc5, 0xfd, 0xfc, 0xc0, 0xc3]));
+    sections.push(Section {
+        kind: SYMTAB,
+        link: SECTIONS + 3,
+        bytes: symbol(1, 0xffff, 5),
+        ..Section::default()
+    });
+    sections.push(Section {
+        kind: 18, // the numbers of symbols' sections
+        link: SECTIONS + 1,
+        bytes: SECTIONS.to_le_bytes().to_vec(),
+        ..Section::default()
+    });
+    sections.push(Section {
+        kind: STRTAB,
+        bytes: b"\0kernel\0".to_vec(),
+        ..Section::default()
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.o");
+    fs_err::write(&path, object(&sections)).unwrap();
+    let native = &audited(&path).natives[0];
+    let examples = &native.cpu.called.examples;
+    assert_eq!(examples.len(), 1, "{examples:#?}");
+    assert_eq!(examples[0].function, "kernel");
+    assert_eq!(examples[0].features, ["AVX2"]);
+}
+
 #[test]
 fn a_backend_plugin_has_nothing_to_hide() {
     let folder = tempfile::tempdir().unwrap();
@@ -378,4 +505,44 @@ fn a_backend_plugin_has_nothing_to_hide() {
         .map(|finding| format!("{} {}", finding.rule, finding.message))
         .collect();
     assert_eq!(denied, [""; 0]);
+
+    let package = audited(&plugin.path);
+    let ggml = package.natives[0].ggml.as_ref().unwrap();
+    let told = |name: &str| {
+        let lines = plugin.note.fingerprint.lines();
+        lines
+            .filter_map(|line| line.split_once('\t'))
+            .find(|(key, _)| *key == name)
+            .unwrap()
+            .1
+    };
+    assert_eq!(ggml.version.as_deref(), Some(told("ggml version")));
+    let number = ggml.max_name.map(|number| number.to_string());
+    assert_eq!(number.as_deref(), Some(told("GGML_MAX_NAME")));
+    assert!(!ggml.exported);
+    let print = ggml.fingerprint.as_ref().unwrap();
+    let text = trifold_pack::Data::from_bytes(plugin.note.fingerprint.as_bytes(), "fingerprint");
+    assert_eq!(print.sha256, text.sha256().unwrap());
+    assert!(print.fields > 100, "{print:?}");
+    let words = format!(
+        "fingerprint {} of {} fields",
+        &print.sha256[..16],
+        print.fields
+    );
+    let message = &finding(&package, "TP060").message;
+    assert!(message.contains(&words), "{message}");
+    // A note that is cut off is damage, and nothing that is left out.
+    let mut bytes = fs_err::read(&plugin.path).unwrap();
+    let length = b"\nfingerprint\t";
+    let place = bytes
+        .windows(length.len())
+        .position(|window| window == length)
+        .unwrap();
+    bytes[place + length.len()] ^= 1;
+    let data = trifold_pack::Data::from_bytes(bytes, "plugin.so");
+    let error = trifold_pack::of_data(&data, &trifold_pack::Config::default()).unwrap_err();
+    assert!(
+        error.to_string().contains("the note of a plugin"),
+        "{error}"
+    );
 }

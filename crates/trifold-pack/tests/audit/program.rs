@@ -114,6 +114,63 @@ fn a_baseline_that_is_higher() {
 }
 
 #[test]
+fn a_baseline_is_no_finding_beside_what_is_above_it() {
+    let source = "__attribute__((visibility(\"default\"))) int run(int *x) { x[0]++; __asm__(\"vpaddd %ymm0, %ymm0, %ymm0; vpaddd %zmm0, %zmm0, %zmm0\"); return 0; }\n__attribute__((visibility(\"default\"))) int old(int *x) { __asm__(\"vpaddd %ymm0, %ymm0, %ymm0\"); return 0; }";
+    let library = Compiled::new("libx.so", source, &[]);
+    let config = library.folder().join("audit.toml");
+    let path = library.path.to_str().unwrap();
+    let messages = |baseline: &str| {
+        fs_err::write(&config, format!("baseline = \"{baseline}\"")).unwrap();
+        let report = json(&run(&[path, "--json", "--config", config.to_str().unwrap()]).stdout);
+        let findings = report["packages"][0]["findings"]
+            .as_array()
+            .unwrap()
+            .clone();
+        let found = findings
+            .iter()
+            .find(|finding| finding["rule"] == "TP021")
+            .unwrap();
+        found["message"].as_str().unwrap().to_owned()
+    };
+    let words = "needs x86-64-v4 to call it: AVX2, AVX512F in 2 of ";
+    assert!(
+        messages("x86-64").starts_with(words),
+        "{}",
+        messages("x86-64")
+    );
+    let words = "needs x86-64-v4 to call it: AVX512F in 1 of ";
+    assert!(
+        messages("x86-64-v3").starts_with(words),
+        "{}",
+        messages("x86-64-v3")
+    );
+}
+
+#[test]
+fn hints_are_there_and_name_what_is() {
+    let error = "exported-private"
+        .parse::<trifold_pack::Selector>()
+        .unwrap_err();
+    let hint = error.hint().unwrap();
+    let names = hint.split([' ', ';', ',', '`']);
+    let names: Vec<&str> = names
+        .filter(|word| word.starts_with("TP") || word.starts_with("exported-"))
+        .collect();
+    assert_eq!(names.len(), 2, "{hint}");
+    for name in names {
+        name.parse::<trifold_pack::Selector>().unwrap();
+    }
+    for kind in [
+        std::io::ErrorKind::NotFound,
+        std::io::ErrorKind::InvalidData,
+        std::io::ErrorKind::Other,
+    ] {
+        let error = trifold_pack::PackError::io("Could not read", "x")(kind.into());
+        assert!(error.hint().is_some(), "{kind}");
+    }
+}
+
+#[test]
 fn wrong_usage() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("audit.toml");

@@ -174,7 +174,8 @@ pub(crate) fn record(entries: &[(String, Vec<u8>)]) -> String {
     text
 }
 
-fn base64(bytes: &[u8]) -> String {
+/// As RECORD has hashes.
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {

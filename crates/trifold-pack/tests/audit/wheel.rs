@@ -2,7 +2,11 @@
 
 use trifold_pack::{Config, Input, audit};
 
-use crate::support::{WheelFile, audited, clean_extension, finding, record, rules};
+use sha2::Digest as _;
+
+use crate::support::{
+    Compiled, WheelFile, audited, base64, clean_extension, finding, record, rules,
+};
 
 #[test]
 fn a_wheel_without_findings() {
@@ -49,6 +53,41 @@ fn a_record_that_is_wrong() {
         );
     }
     assert!(found.denied);
+}
+
+#[test]
+fn a_record_with_stronger_hashes() {
+    let with = |hash: &str| {
+        let mut wheel = WheelFile::new();
+        wheel.entries.push(("p/a.py".into(), b"a".into()));
+        let mut all = wheel.entries.clone();
+        for name in ["METADATA", "licenses/LICENSE", "WHEEL"] {
+            all.push((format!("p-1.0.dist-info/{name}"), Vec::new()));
+        }
+        let listed = record(&all);
+        let start = listed.find("p/a.py,").unwrap();
+        let end = start + listed[start..].find('\n').unwrap();
+        wheel.record = Some(format!(
+            "{}p/a.py,{hash},1{}",
+            &listed[..start],
+            &listed[end..]
+        ));
+        let details = finding(&wheel.audit(), "TP050").details.clone();
+        details
+            .into_iter()
+            .filter(|detail| detail.starts_with("p/a.py"))
+            .collect::<Vec<_>>()
+    };
+    let strong = |bytes: &[u8]| base64(&sha2::Sha512::digest(bytes));
+    assert_eq!(with(&format!("sha512={}", strong(b"a"))), [""; 0]);
+    assert_eq!(
+        with(&format!("sha384={}", base64(&sha2::Sha384::digest(b"a")))),
+        [""; 0]
+    );
+    let other = with(&format!("sha512={}", strong(b"b")));
+    assert_eq!(other, ["p/a.py has another hash"]);
+    let weak = with("md5=DMF1ucDxtqgxw5niaXcmYQ");
+    assert_eq!(weak, ["p/a.py has no SHA-256 or stronger hash"]);
 }
 
 #[test]
@@ -125,6 +164,120 @@ fn tags_that_lie() {
     assert!(rules(&wheel.audit()).contains(&"TP012"));
     wheel.tag = "py3-none-any";
     assert!(rules(&wheel.audit()).contains(&"TP013"));
+}
+
+/// An extension for systems with musl.
+fn of_musl() -> Vec<u8> {
+    let library = Compiled::new(
+        "libc.musl.so",
+        "__attribute__((visibility(\"default\"))) int dep(void) { return 1; }",
+        &[
+            "-nostdlib",
+            "-fno-stack-protector",
+            "-Wl,-soname,libc.musl-x86_64.so.1",
+        ],
+    );
+    let source = "int dep(void);\n__attribute__((visibility(\"default\"))) void *PyInit_m(void) { return dep() ? 0 : (void *)dep; }";
+    let link = library.path.display().to_string();
+    let arguments = ["-nostdlib", "-fno-stack-protector", &link];
+    Compiled::new("m.so", source, &arguments).bytes()
+}
+
+#[test]
+fn tags_of_musl() {
+    let of_glibc = clean_extension().bytes();
+    let audit = |tag: &'static str, extension: &[u8]| {
+        let mut wheel = WheelFile::new();
+        wheel.tag = tag;
+        wheel.entries[0].1 = extension.to_vec();
+        wheel.audit()
+    };
+    let musl = of_musl();
+    let package = audit("cp39-abi3-musllinux_1_2_x86_64", &musl);
+    for rule in ["TP010", "TP011", "TP014"] {
+        assert!(!rules(&package).contains(&rule), "{:#?}", package.findings);
+    }
+    assert_eq!(package.floor.unwrap().tag, "musllinux_1_1_x86_64");
+    for (tag, extension, expected) in [
+        (
+            "cp39-abi3-musllinux_1_2_x86_64",
+            &of_glibc,
+            "p/m.abi3.so: needs libc.so.6 of glibc, which systems with musl do not have",
+        ),
+        (
+            "cp39-abi3-manylinux_2_28_x86_64",
+            &musl,
+            "p/m.abi3.so: needs libc.musl-x86_64.so.1 of musl, which systems with glibc do not have",
+        ),
+        (
+            "cp39-abi3-manylinux_2_28_x86_64.musllinux_1_2_x86_64",
+            &of_glibc,
+            "p/m.abi3.so: needs libc.so.6 of glibc, which systems with musl do not have",
+        ),
+    ] {
+        let package = audit(tag, extension);
+        let found = finding(&package, "TP011");
+        assert_eq!(found.details, [expected], "{tag}");
+        assert!(found.denied);
+        assert!(!rules(&package).contains(&"TP010"), "{tag}");
+    }
+}
+
+#[test]
+fn a_wheel_in_which_nothing_is_audited_does_not_pass() {
+    let mut wheel = WheelFile::new();
+    wheel.entries.clear();
+    for (name, bytes, _) in foreign() {
+        wheel.entries.push((name, bytes));
+    }
+    let package = wheel.audit();
+    let found = finding(&package, "TP092");
+    assert_eq!(
+        found.message,
+        "has 2 native files, and none of a kind that is audited"
+    );
+    assert!(found.denied);
+    // Without any native file there is nothing to be known.
+    wheel.entries.clear();
+    wheel.tag = "py3-none-any";
+    assert!(!rules(&wheel.audit()).contains(&"TP092"));
+}
+
+#[test]
+fn a_folder_of_wheels() {
+    let (folder, path) = WheelFile::new().write();
+    let mut leaking = WheelFile::new();
+    leaking.tag = "cp39-abi3-manylinux_2_27_x86_64";
+    let source = "__attribute__((visibility(\"default\"))) void ggml_init(void) {}";
+    leaking.entries[0].1 = Compiled::new("m.so", source, &[]).bytes();
+    let (_other, other) = leaking.write();
+    let inside = folder.path().join("more");
+    fs_err::create_dir(&inside).unwrap();
+    fs_err::copy(&other, inside.join(other.file_name().unwrap())).unwrap();
+    let audit = || audit(&[Input::Path(folder.path().into())], &Config::default()).unwrap();
+    let report = audit();
+    let packages = &report.packages;
+    assert_eq!(packages.len(), 2);
+    let places: Vec<&str> = packages
+        .iter()
+        .map(|package| package.place.as_str())
+        .collect();
+    assert!(places[0].contains("/more/p-1.0-"), "{places:?}");
+    assert_eq!(places[1], path.to_str().unwrap());
+    assert_eq!(packages[1].metadata.as_ref().unwrap().name, "p");
+    assert!(finding(&packages[0], "TP001").denied);
+    // Beside a native file, too; and one that cannot be read is no reason to read none.
+    fs_err::write(folder.path().join("x.so"), clean_extension().bytes()).unwrap();
+    fs_err::write(
+        folder.path().join("cut.whl"),
+        &fs_err::read(&path).unwrap()[..99],
+    )
+    .unwrap();
+    let report = audit();
+    assert_eq!(report.packages.len(), 3);
+    let found = finding(&report.packages[0], "TP091");
+    assert_eq!(found.file.as_deref(), Some("cut.whl"));
+    assert_eq!(report.packages[0].natives[0].path, "x.so");
 }
 
 #[test]
