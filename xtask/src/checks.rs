@@ -96,6 +96,21 @@ fn rust() -> Result<()> {
         "Three ggml revisions in one process, and a plugin for each",
         in_pinned_mode(&mut pinned),
     )?;
+    // Outside of the workspace, for libFuzzer's sake. Without it, what there is besides its two targets.
+    let mut fuzz = cargo([
+        "run",
+        "--locked",
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+        "--example",
+        "mutate",
+        "--",
+        "10000",
+    ]);
+    step(
+        "10,000 broken files for the audit",
+        fuzz.env("CARGO_TARGET_DIR", root().join("target/fuzz")),
+    )?;
     // Outside of the workspace, as an engine of somebody else's would be.
     let mut example = cargo([
         "test",
