@@ -268,7 +268,9 @@ impl Recipe {
     fn group(&self, name: &str) -> Option<Vec<String>> {
         self.nvcc.as_ref()?.groups.get(name).cloned()
     }
+}
 
+impl Options {
     /// Where libraries are, those of the toolkit included.
     #[must_use]
     pub fn all_library_folders(&self) -> Vec<PathBuf> {
