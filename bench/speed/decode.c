@@ -1,12 +1,14 @@
-/* How fast llama.cpp computes: prompts of 512 tokens and single tokens, in tokens a second.
+/* How fast llama.cpp computes: prompts of 512 tokens and 128 single tokens, in tokens a second, the medians of
+ * five rounds. The options -n, -m and -r give other numbers.
  *
- *     decode [-p PLUGIN] [-t THREADS] [-g LAYERS] [-c CYCLES] MODEL
+ *     decode [-p PLUGIN] [-t THREADS] [-g LAYERS] [-c CYCLES] [-n PROMPT] [-m TOKENS] [-r ROUNDS] MODEL
  *
  * With -g so many layers are on the GPU, without it all. With -c the model is opened, used and closed so many
  * times, and the GPU's free memory is printed before and after.
  *
- * The same file is compiled twice: against upstream's own headers and a static build of llama.cpp with CUDA
- * inside, and (-DTRIFOLD) against libtrifold-llama.so, which loads the plugin. */
+ * The same file is compiled twice: against upstream's own headers and a static build of llama.cpp, with CUDA
+ * inside or for this CPU, and (-DTRIFOLD) against libtrifold-llama.so, which loads the plugin, or chooses the
+ * kernels of its best CPU level. */
 #ifdef TRIFOLD
 #include <trifold-llama.h>
 #else
@@ -22,7 +24,8 @@
 
 #include <unistd.h>
 
-enum { PROMPT = 512, TOKENS = 128, ROUNDS = 5 };
+/* Tokens are below this, so that models with other vocabularies get the same. */
+enum { VOCABULARY = 2000 };
 
 static double now(void) {
     struct timespec time;
@@ -47,10 +50,22 @@ static void decode(struct llama_context * context, llama_token * tokens, int cou
     }
 }
 
+static void * allocate(int count, size_t size) {
+    void * memory = calloc((size_t) count, size);
+    if (memory == NULL) {
+        fputs("Out of memory\n", stderr);
+        exit(1);
+    }
+    return memory;
+}
+
 struct options {
     const char * model;
     int threads;
     int layers;
+    int prompt;
+    int tokens;
+    int rounds;
 };
 
 static struct llama_context * open_model(const struct options * options, struct llama_model ** model) {
@@ -62,9 +77,9 @@ static struct llama_context * open_model(const struct options * options, struct 
         exit(1);
     }
     struct llama_context_params params = llama_context_default_params();
-    params.n_ctx = PROMPT + TOKENS + 64;
-    params.n_batch = PROMPT;
-    params.n_ubatch = PROMPT;
+    params.n_ctx = (uint32_t) (options->prompt + options->tokens + 64);
+    params.n_batch = (uint32_t) options->prompt;
+    params.n_ubatch = (uint32_t) options->prompt;
     if (options->threads > 0) {
         params.n_threads = options->threads;
         params.n_threads_batch = options->threads;
@@ -82,34 +97,39 @@ static void close_model(struct llama_context * context, struct llama_model * mod
     llama_model_free(model);
 }
 
-static void fill(llama_token * tokens, const struct llama_model * model) {
-    const int vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(model));
-    for (int i = 0; i < PROMPT; i++) {
-        tokens[i] = 3 + (i * 7919) % (vocabulary - 3);
+static llama_token * make_prompt(const struct options * options) {
+    llama_token * tokens = allocate(options->prompt, sizeof *tokens);
+    for (int i = 0; i < options->prompt; i++) {
+        tokens[i] = 3 + (i * 7919) % (VOCABULARY - 3);
     }
+    return tokens;
 }
 
 static void measure(const struct options * options) {
     struct llama_model * model;
     struct llama_context * context = open_model(options, &model);
-    llama_token tokens[PROMPT];
-    fill(tokens, model);
-    double prompt[ROUNDS + 1], single[ROUNDS + 1];
+    llama_token * tokens = make_prompt(options);
+    double * prompt = allocate(options->rounds + 1, sizeof *prompt);
+    double * single = allocate(options->rounds + 1, sizeof *single);
     /* The first round is not counted: memory is taken, graphs are captured. */
-    for (int round = 0; round <= ROUNDS; round++) {
+    for (int round = 0; round <= options->rounds; round++) {
         llama_memory_clear(llama_get_memory(context), true);
         double started = now();
-        decode(context, tokens, PROMPT);
+        decode(context, tokens, options->prompt);
         llama_synchronize(context);
-        prompt[round] = PROMPT / (now() - started);
+        prompt[round] = options->prompt / (now() - started);
         started = now();
-        for (int i = 0; i < TOKENS; i++) {
-            decode(context, &tokens[i], 1);
+        for (int i = 0; i < options->tokens; i++) {
+            decode(context, &tokens[i % options->prompt], 1);
             llama_synchronize(context);
         }
-        single[round] = TOKENS / (now() - started);
+        single[round] = options->tokens / (now() - started);
     }
-    printf("{\"prompt\": %.2f, \"decode\": %.2f}\n", median(prompt + 1, ROUNDS), median(single + 1, ROUNDS));
+    const size_t rounds = (size_t) options->rounds;
+    printf("{\"prompt\": %.2f, \"decode\": %.2f}\n", median(prompt + 1, rounds), median(single + 1, rounds));
+    free(single);
+    free(prompt);
+    free(tokens);
     close_model(context, model);
 }
 
@@ -126,12 +146,11 @@ static size_t free_memory(void) {
 
 static void cycle(const struct options * options, int cycles) {
     size_t before = 0;
+    llama_token * tokens = make_prompt(options);
     for (int i = 0; i < cycles; i++) {
         struct llama_model * model;
         struct llama_context * context = open_model(options, &model);
-        llama_token tokens[PROMPT];
-        fill(tokens, model);
-        decode(context, tokens, 8);
+        decode(context, tokens, options->prompt < 8 ? options->prompt : 8);
         llama_synchronize(context);
         close_model(context, model);
         /* The first one starts CUDA, which keeps some memory for the process. */
@@ -139,24 +158,30 @@ static void cycle(const struct options * options, int cycles) {
             before = free_memory();
         }
     }
+    free(tokens);
     printf("{\"cycles\": %d, \"free_after_first\": %zu, \"free_after_last\": %zu}\n", cycles, before, free_memory());
 }
 
 int main(int count, char ** arguments) {
-    struct options options = {NULL, 0, 999};
+    struct options options = {NULL, 0, 999, 512, 128, 5};
     const char * plugin = NULL;
     int cycles = 0;
-    for (int option; (option = getopt(count, arguments, "p:t:g:c:")) != -1;) {
+    for (int option; (option = getopt(count, arguments, "p:t:g:c:n:m:r:")) != -1;) {
         switch (option) {
             case 'p': plugin = optarg; break;
             case 't': options.threads = atoi(optarg); break;
             case 'g': options.layers = atoi(optarg); break;
             case 'c': cycles = atoi(optarg); break;
+            case 'n': options.prompt = atoi(optarg); break;
+            case 'm': options.tokens = atoi(optarg); break;
+            case 'r': options.rounds = atoi(optarg); break;
             default:  return 2;
         }
     }
-    if (optind + 1 != count) {
-        fputs("usage: decode [-p PLUGIN] [-t THREADS] [-g LAYERS] [-c CYCLES] MODEL\n", stderr);
+    if (optind + 1 != count || options.prompt < 1 || options.tokens < 1 || options.rounds < 1) {
+        fputs("usage: decode [-p PLUGIN] [-t THREADS] [-g LAYERS] [-c CYCLES] [-n PROMPT] [-m TOKENS] [-r ROUNDS] "
+              "MODEL\n",
+              stderr);
         return 2;
     }
     options.model = arguments[optind];
