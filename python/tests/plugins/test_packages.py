@@ -103,7 +103,12 @@ def generate(device: str) -> str:
     command = [PROGRAM, "generate", "Once upon a time", "--max-tokens", "8", "--temperature", "0"]
     options = ["--threads", "1", "--device", device]
     done = subprocess.run(
-        [*command, *options], capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL
+        [*command, *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
