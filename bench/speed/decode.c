@@ -9,6 +9,8 @@
  * The same file is compiled twice: against upstream's own headers and a static build of llama.cpp, with CUDA
  * inside or for this CPU, and (-DTRIFOLD) against libtrifold-llama.so, which loads the plugin, or chooses the
  * kernels of its best CPU level. */
+#include "median.h"
+
 #ifdef TRIFOLD
 #include <trifold-llama.h>
 #else
@@ -20,28 +22,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <unistd.h>
 
 /* Tokens are below this, so that models with other vocabularies get the same. */
 enum { VOCABULARY = 2000 };
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double) time.tv_sec + (double) time.tv_nsec * 1e-9;
-}
-
-static int compare(const void * one, const void * other) {
-    const double a = *(const double *) one, b = *(const double *) other;
-    return (a > b) - (a < b);
-}
-
-static double median(double * values, size_t count) {
-    qsort(values, count, sizeof *values, compare);
-    return values[count / 2];
-}
 
 static void decode(struct llama_context * context, llama_token * tokens, int count) {
     if (llama_decode(context, llama_batch_get_one(tokens, count)) != 0) {

@@ -8,6 +8,8 @@
  *
  * The same file is compiled twice: against upstream's own headers and a static build of whisper.cpp, and
  * (-DTRIFOLD) against libtrifold-whisper.so. */
+#include "median.h"
+
 #ifdef TRIFOLD
 #include <trifold-whisper.h>
 #else
@@ -19,28 +21,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <unistd.h>
 
 /* Of RIFF, as programs write it that add nothing of their own. */
 enum { HEADER = 44 };
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double) time.tv_sec * 1e3 + (double) time.tv_nsec * 1e-6;
-}
-
-static int compare(const void * one, const void * other) {
-    const double a = *(const double *) one, b = *(const double *) other;
-    return (a > b) - (a < b);
-}
-
-static double median(double * values, size_t count) {
-    qsort(values, count, sizeof *values, compare);
-    return values[count / 2];
-}
 
 static void fail(const char * what, const char * path) {
     fprintf(stderr, "%s: %s\n", what, path);
@@ -121,7 +106,7 @@ static void measure(const struct options * options) {
         if (whisper_full(context, params, samples, count) != 0) {
             fail("Could not transcribe", options->recording);
         }
-        call[round] = now() - started;
+        call[round] = (now() - started) * 1e3;
         /* Made anew by each call; upstream has no function to free it, and so it stays. */
         const struct whisper_timings * timings = whisper_get_timings(context);
         encode[round] = timings->encode_ms;

@@ -117,25 +117,23 @@ pub(crate) fn load(
     if let Some(sha256) = &candidate.sha256 {
         trust::contents(&path, sha256)?;
     }
-    // The same plugin in another place: the engine has one of each.
-    let twin = state.entries.iter().find_map(|entry| {
+    // An engine has one of each kind: two, such as those for older and newer GPUs, would each list all devices.
+    let of_kind = state.entries.iter().find_map(|entry| {
         let loaded = entry.result.as_ref().ok()?;
-        (entry.is_of(host) && loaded.note.name == note.name).then(|| Arc::clone(loaded))
+        let same = loaded.note.name == note.name || loaded.note.kind == note.kind;
+        (entry.is_of(host) && same).then(|| Arc::clone(loaded))
     });
-    if let Some(loaded) = twin {
-        return Ok(Some(loaded));
-    }
-    // Another one of its kind, such as that for older GPUs: each would list all devices.
-    let other = state.entries.iter().find_map(|entry| {
-        let loaded = entry.result.as_ref().ok()?;
-        (entry.is_of(host) && loaded.note.kind == note.kind).then(|| loaded.path.clone())
-    });
-    if let Some(other) = other {
-        return Err(BackendError::KindTaken {
-            path,
-            kind: note.kind,
-            other,
-        });
+    match of_kind {
+        // The same plugin in another place.
+        Some(loaded) if loaded.note.name == note.name => return Ok(Some(loaded)),
+        Some(other) => {
+            return Err(BackendError::KindTaken {
+                path,
+                kind: note.kind,
+                other: other.path.clone(),
+            });
+        }
+        None => {}
     }
     let result = load_new(host, &file, note.clone(), search, &mut state.tried);
     state.entries.push(Entry {

@@ -13,6 +13,11 @@ use std::io::Write as _;
 
 use trifold_pack::PackError;
 
+/// Says on standard error what is being done.
+fn show_progress(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
 /// Writes to standard output.
 fn print(text: &str) -> Result<(), PackError> {
     let mut out = anstream::stdout().lock();

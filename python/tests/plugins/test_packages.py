@@ -12,8 +12,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -90,7 +88,6 @@ def test_a_changed_file_is_refused(wheels, child):
     assert "SHA-256" in out and sha256 in out
 
 
-@pytest.mark.skipif(not PROGRAM.is_file(), reason="the program is in the package trifold")
 def test_two_servers_of_an_installed_package(wheels):
     """The program finds the plugin where packages are installed."""
     alone = generate("cpu")

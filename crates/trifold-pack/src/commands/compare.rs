@@ -1,5 +1,4 @@
 use std::{
-    io::Write as _,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
 };
@@ -13,7 +12,7 @@ use trifold_pack::{
 
 use super::{
     layout::{PluginArgs, absolute, engines, floor_of, layout_of},
-    print,
+    print, show_progress,
 };
 use crate::Outcome;
 
@@ -117,10 +116,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     let interrupted = Arc::clone(&options.interrupted);
     // Fails only if it is set twice; without it, what was started in another process group would go on.
     let _ = ctrlc::set_handler(move || interrupted.store(true, Ordering::Relaxed));
-    let progress = |text: &str| {
-        let _ = writeln!(anstream::stderr(), "{text}");
-    };
-    let report = compare(&workspace, &options, &progress)?;
+    let report = compare(&workspace, &options, &show_progress)?;
     for (path, text) in [
         (&args.markdown, markdown(&report)),
         (&args.svg, svg(&report)),

@@ -1,4 +1,4 @@
-use std::{io::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 use trifold_build::{Mode, config::Config, glibc::Floor};
 use trifold_pack::{
@@ -8,8 +8,8 @@ use trifold_pack::{
 };
 
 use super::{
-    layout::{BackendArgs, absolute, engines, floor_of},
-    print,
+    layout::{BackendArgs, absolute, engines, floor_of, mode_of},
+    print, show_progress,
 };
 use crate::Outcome;
 
@@ -67,18 +67,11 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
             options: args.building.options(),
         },
         engines: engines(&args.engines)?,
-        mode: if args.ggml == Mode::Pinned.name() {
-            Mode::Pinned
-        } else {
-            Mode::Aligned
-        },
+        mode: mode_of(&args.ggml),
         floor: args.glibc,
         out: absolute(&args.output)?,
     };
-    let progress = |text: &str| {
-        let _ = writeln!(anstream::stderr(), "{text}");
-    };
-    let report = inside(&options, &progress)?;
+    let report = inside(&options, &show_progress)?;
     print(&if args.json {
         to_json(&report)
     } else {

@@ -161,6 +161,15 @@ pub(super) fn floor_of(text: &str) -> Result<Floor, String> {
     text.parse::<Floor>().map_err(|error| error.to_string())
 }
 
+/// One of [`Mode::NAMES`], which the command line admits only.
+pub(super) fn mode_of(text: &str) -> Mode {
+    if text == Mode::Pinned.name() {
+        Mode::Pinned
+    } else {
+        Mode::Aligned
+    }
+}
+
 /// Those that are named; all if none is.
 pub(super) fn engines(names: &[String]) -> Result<Vec<String>, PackError> {
     let config = Config::load()?;
@@ -182,11 +191,7 @@ impl Common {
         Ok(Options {
             layout,
             engines: engines(&self.engines)?,
-            mode: if self.ggml == Mode::Pinned.name() {
-                Mode::Pinned
-            } else {
-                Mode::Aligned
-            },
+            mode: mode_of(&self.ggml),
             floor: self.glibc,
             python: true,
             unchecked: false,

@@ -12,7 +12,7 @@ use trifold_pack::{
 };
 
 use super::{
-    layout::{BackendArgs, absolute, floor_of},
+    layout::{BackendArgs, absolute, floor_of, mode_of},
     print,
 };
 use crate::Outcome;
@@ -78,11 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     let Some(name) = args.name.as_ref().filter(|_| !args.schema) else {
         return print(&schema()).map(|()| Outcome::Clean);
     };
-    let mode = if args.ggml == Mode::Pinned.name() {
-        Mode::Pinned
-    } else {
-        Mode::Aligned
-    };
+    let mode = mode_of(&args.ggml);
     let mut builder = Builder::new(mode)?;
     if let Some(path) = &args.engines_file {
         builder.config = Config::read(path)?;

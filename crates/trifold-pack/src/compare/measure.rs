@@ -32,25 +32,30 @@ pub(crate) fn without_launcher() -> Result<(), PackError> {
 
 /// Seconds to compile the engines of a layout with an empty cache.
 pub(super) fn cold(options: &Options) -> Result<f64, PackError> {
-    fs_err::create_dir_all(&options.out)
-        .map_err(PackError::io("Could not create", &options.out))?;
-    let folder = tempfile::tempdir_in(&options.out)
-        .map_err(PackError::io("Could not create a folder in", &options.out))?;
-    let cache = Cache::at(folder.path().join("cache"))?;
-    let started = Instant::now();
-    layout::compile(options, &cache, folder.path())?;
-    Ok(started.elapsed().as_secs_f64())
+    from_nothing(options, |cache, folder| {
+        layout::compile(options, cache, folder)
+    })
 }
 
 /// Seconds to build the plugin of a layout with an empty cache.
 pub(super) fn cold_plugin(options: &Options) -> Result<f64, PackError> {
+    from_nothing(options, |cache, folder| {
+        layout::plugin_wheel(options, cache, folder)
+    })
+}
+
+/// Seconds that something takes with an empty cache, and a folder for what it makes.
+fn from_nothing<T>(
+    options: &Options,
+    build: impl FnOnce(&Cache, &Path) -> Result<T, PackError>,
+) -> Result<f64, PackError> {
     fs_err::create_dir_all(&options.out)
         .map_err(PackError::io("Could not create", &options.out))?;
     let folder = tempfile::tempdir_in(&options.out)
         .map_err(PackError::io("Could not create a folder in", &options.out))?;
     let cache = Cache::at(folder.path().join("cache"))?;
     let started = Instant::now();
-    layout::plugin_wheel(options, &cache, folder.path())?;
+    build(&cache, folder.path())?;
     Ok(started.elapsed().as_secs_f64())
 }
 
