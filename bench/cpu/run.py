@@ -16,28 +16,43 @@ machine.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from common import (
+    PROGRAMS,
+    RECORDING,
+    ROOT,
+    Comparison,
+    Contestant,
+    Failed,
+    Measure,
+    busy,
+    call,
+    compile_program,
+    cpu,
+    libraries,
+    output,
+    publish,
+    run_script,
+    say,
+    sources,
+    table,
+    take_turns,
+)
+
 HERE = ROOT / "bench/cpu"
 WORK = ROOT / "target/bench/cpu"
 PYTHON = WORK / "python/bin/python"
-PREFIX = WORK / "layouts/sealed-shared/prefix"
-RECORDING = ROOT / "models/speech/samples/two-sentences.wav"
 DEMO_SPEECH = ROOT / "models/speech/trifold-speech.bin"
 
-#: Engine → the program of bench/speed.
-ENGINES = {"llama": "decode", "whisper": "transcribe"}
+ENGINES = ("llama", "whisper")
 
 PROMPT = 256
 TOKENS = 48
@@ -65,64 +80,6 @@ NATIVE_GOALS: dict[str, dict[str, float | None]] = {
 #: Against other packages: of the prompt, or the encoder, with AVX-512; and of single tokens.
 PROMPT_GOAL, DECODE_GOAL = 1.3, 1.0
 
-#: One process's figures, by measure.
-Figures = dict[str, float]
-
-
-NEEDED = "CONTRIBUTING.md lists what a build needs"
-
-
-class Failed(Exception):
-    """A step did not work; the second argument is a hint."""
-
-
-@dataclass(frozen=True, eq=False)
-class Contestant:
-    """A program that measures one thing on one model."""
-
-    name: str
-    model: str
-    command: Sequence[str | Path]
-    variables: Mapping[str, str] = field(default_factory=dict)
-
-    def run(self) -> Figures:
-        """Its figures."""
-        variables = {**os.environ, **self.variables}
-        if "TRIFOLD_CPU_LEVEL" not in self.variables:
-            variables.pop("TRIFOLD_CPU_LEVEL", None)
-        figures: Figures = json.loads(output(f"measuring {self.name}", self.command, variables))
-        return figures
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Ours against another, on one model."""
-
-    ours: Contestant
-    other: Contestant
-    goals: Mapping[str, float | None]
-
-    def rows(self, turns: Sequence[Mapping[Contestant, Figures]]) -> list[str]:
-        """Lines of the table."""
-        lines = []
-        for measure, goal in self.goals.items():
-            ours = [turn[self.ours][measure] for turn in turns]
-            other = [turn[self.other][measure] for turn in turns]
-            pairs = list(zip(ours, other, strict=True))
-            more_is_better = self.ours.model == TEXT
-            ratios = [a / b if more_is_better else b / a for a, b in pairs]
-            cells = [
-                NAMES[self.ours.model, measure],
-                self.other.name,
-                f"{statistics.median(ratios):.2f}",
-                f"{min(ratios):.2f} to {max(ratios):.2f}",
-                f"≥ {goal}" if goal else "",
-                figure(ours),
-                figure(other),
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
-        return lines
-
 
 def main() -> None:
     """Builds, measures, prints."""
@@ -137,18 +94,13 @@ def main() -> None:
     parser.add_argument("--wheels", type=Path, metavar="FOLDER", help="take our wheels from there")
     parser.add_argument("--build", action="store_true", help="build only")
     arguments = parser.parse_args()
-    try:
+
+    def work() -> None:
         build(arguments.wheels)
         if not arguments.build:
-            text = measure(arguments)
-            print(text)
-            if arguments.output:
-                arguments.output.write_text(text)
-    except Failed as error:
-        what, hint = error.args
-        sys.exit(f"error: {what}\n\nhint: {hint}")
-    except KeyboardInterrupt:
-        sys.exit("error: Interrupted")
+            publish(measure(arguments), arguments.output)
+
+    run_script(work)
 
 
 def build(wheels: Path | None) -> None:
@@ -160,25 +112,19 @@ def build(wheels: Path | None) -> None:
         )
     WORK.mkdir(parents=True, exist_ok=True)
     environment(wheels)
+    prefix = libraries(ENGINES, WORK)
     cargo = ["cargo", "run", "--locked", "--quiet", "--release", "-p"]
-    names = ",".join(ENGINES)
-    pack = [*cargo, "trifold-pack", "--", "layout", "sealed-shared", "--engines", names, "--no-python"]
-    call("our C libraries", [*pack, "-o", WORK / "layouts"])
-    features = ["--no-default-features", "--features", names]
+    features = ["--no-default-features", "--features", ",".join(ENGINES)]
     for engine in ENGINES:
         models = ["--", engine, "--models", ROOT / "models", "--size", "large", "--save-models"]
         call(
             f"a random model for {engine}",
             [*cargo, "trifold-conformance", *features, *models, "-o", WORK / "models"],
         )
-    folders = sources()
-    for engine, program in ENGINES.items():
+    folders = sources(ENGINES)
+    for engine in ENGINES:
         native(engine, folders[engine])
-        header = PREFIX / f"include/trifold-{engine}"
-        library = PREFIX / "lib"
-        compiling = ["cc", "-O2", "-DTRIFOLD", ROOT / f"bench/speed/{program}.c", f"-I{header}"]
-        linking = [f"-L{library}", f"-ltrifold-{engine}", f"-Wl,-rpath,{library}", "-o", WORK / program]
-        call(f"{program} with our {engine}", [*compiling, *linking])
+        compile_program(engine, prefix, WORK)
 
 
 def environment(folder: Path | None) -> None:
@@ -196,25 +142,6 @@ def environment(folder: Path | None) -> None:
             f"Expected a wheel for each engine in: {folder} (found: {len(wheels)})", "leave --wheels out"
         )
     call("installing them", [*pip, "--force-reinstall", "--no-deps", *wheels])
-
-
-def sources() -> dict[str, Path]:
-    """Where Cargo has put each engine's source."""
-    import tomllib  # not in the Pythons that get the message about versions
-
-    engines = tomllib.loads((ROOT / "engines.toml").read_text())["engine"]
-    listed = output("cargo metadata", ["cargo", "metadata", "--locked", "--format-version", "1"])
-    packages = {(one["name"], one["version"]): one for one in json.loads(listed)["packages"]}
-    folders = {}
-    for engine in ENGINES:
-        source = engines[engine]["source"]
-        if "crate" not in source:
-            raise Failed(
-                f"Expected a Cargo package as the source of: {engine}", "see `source` in engines.toml"
-            )
-        package = packages[source["crate"], source["version"]]
-        folders[engine] = Path(package["manifest_path"]).parent / source["dir"]
-    return folders
 
 
 def native(engine: str, source: Path) -> None:
@@ -238,15 +165,9 @@ def native(engine: str, source: Path) -> None:
 def measure(arguments: argparse.Namespace) -> str:
     """Lets all take turns, and makes the tables."""
     comparisons, lower = contestants(arguments)
-    everyone = list(dict.fromkeys(one for pair in (*comparisons, *lower) for one in (pair.ours, pair.other)))
-    load = os.getloadavg()[0]
-    if load > 0.5:
-        say(f"warning: the load is {load:.1f}: what else runs here makes the figures worse")
+    load = busy()
     started = time.monotonic()
-    turns = []
-    for turn in range(arguments.turns):
-        order = everyone if turn % 2 == 0 else everyone[::-1]
-        turns.append({one: one.run() for one in order if say(f"turn {turn + 1}: {one.model}, {one.name}")})
+    turns = take_turns([*comparisons, *lower], arguments.turns)
     minutes = (time.monotonic() - started) / 60
     text = f"{machine(arguments)} Load before: {load:.1f}; it took {minutes:.0f} minutes.\n\n"
     text += table("ours against", "theirs", comparisons, turns)
@@ -261,26 +182,33 @@ def contestants(arguments: argparse.Namespace) -> tuple[list[Comparison], list[C
     lower: list[Comparison] = []
     for model, engine in {TEXT: "llama", SPEECH: "whisper", DEMO: "whisper"}.items():
         options: list[str | Path] = [*program_options(model, arguments.threads), *files(model)]
-        program = [WORK / ENGINES[engine], *options]
+        program = [WORK / PROGRAMS[engine], *options]
         ours = Contestant(f"our {engine}", model, program)
         other = Contestant(f"{engine}.cpp, native", model, [WORK / f"native-{engine}/native", *options])
-        comparisons.append(Comparison(ours, other, NATIVE_GOALS[model]))
+        comparisons.append(compared(ours, other, NATIVE_GOALS[model]))
         if arguments.level:
             other = Contestant(arguments.level, model, program, {"TRIFOLD_CPU_LEVEL": arguments.level})
-            lower.append(Comparison(ours, other, dict.fromkeys(NATIVE_GOALS[model])))
+            lower.append(compared(ours, other, dict.fromkeys(NATIVE_GOALS[model])))
 
     ours = package("trifold-llama", TEXT, arguments.threads)
     for name in ("cyllama", "xllamacpp"):
         peer = package(name, TEXT, arguments.threads)
-        comparisons.append(Comparison(ours, peer, {"prompt": PROMPT_GOAL, "decode": DECODE_GOAL}))
+        comparisons.append(compared(ours, peer, {"prompt": PROMPT_GOAL, "decode": DECODE_GOAL}))
     # Our package has no way to read whisper.cpp's clocks, and so the C library stands for it.
     ours = next(one.ours for one in comparisons if one.ours.model == SPEECH)
     peer = package("pywhispercpp", SPEECH, arguments.threads)
-    comparisons.append(Comparison(ours, peer, {"encode": PROMPT_GOAL, "decode": DECODE_GOAL}))
+    comparisons.append(compared(ours, peer, {"encode": PROMPT_GOAL, "decode": DECODE_GOAL}))
     ours = package("trifold-whisper", DEMO, arguments.threads)
     peer = package("pywhispercpp", DEMO, arguments.threads)
-    comparisons.append(Comparison(ours, peer, {"call": None}))
+    comparisons.append(compared(ours, peer, {"call": None}))
     return comparisons, lower
+
+
+def compared(ours: Contestant, other: Contestant, goals: Mapping[str, float | None]) -> Comparison:
+    """With the names and goals of the measures."""
+    model = ours.model
+    measures = [Measure(key, NAMES[model, key], model == TEXT, goal) for key, goal in goals.items()]
+    return Comparison(ours, other, measures)
 
 
 def files(model: str) -> list[Path]:
@@ -313,11 +241,6 @@ def package(name: str, model: str, threads: int) -> Contestant:
 
 def machine(arguments: argparse.Namespace) -> str:
     """On what it was measured, and how the native builds were compiled."""
-    model = next(
-        line.split(":")[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    )
     script = "import trifold_llama as t; print(dict(t.versions())['cpu_level'])"
     variables = {name: value for name, value in os.environ.items() if name != "TRIFOLD_CPU_LEVEL"}
     level = output("asking for the CPU level", [PYTHON, "-c", script], variables).strip()
@@ -333,59 +256,9 @@ def machine(arguments: argparse.Namespace) -> str:
     versions = output("asking for versions", [PYTHON, "-c", script, *names]).split()
     packages = ", ".join(f"{name} {version}" for name, version in zip(names, versions, strict=True))
     return (
-        f"{model}, {arguments.threads} threads, level {level}; {compiler}; native: {builds}; {packages}; "
+        f"{cpu()}, {arguments.threads} threads, level {level}; {compiler}; native: {builds}; {packages}; "
         f"{arguments.turns} turns."
     )
-
-
-def table(
-    heading: str,
-    theirs: str,
-    comparisons: Iterable[Comparison],
-    turns: Sequence[Mapping[Contestant, Figures]],
-) -> str:
-    """The comparisons as a table in Markdown."""
-    lines = [f"| measure | {heading} | ratio | turns | goal | ours | {theirs} |", "| --- " * 7 + "|"]
-    for comparison in comparisons:
-        lines += comparison.rows(turns)
-    return "\n".join(lines) + "\n"
-
-
-def figure(values: Iterable[float]) -> str:
-    """The median, with three digits or more."""
-    median = statistics.median(values)
-    return f"{median:.0f}" if median >= 100 else f"{median:.3g}"
-
-
-def say(text: str) -> bool:
-    """Shows what goes on."""
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-    return True
-
-
-def call(what: str, command: Sequence[Any], hint: str = "what it printed is above") -> None:
-    """Runs a step that prints for people."""
-    say(what)
-    try:
-        done = subprocess.run(list(map(str, command)), stdout=sys.stderr, cwd=ROOT)
-    except FileNotFoundError as error:
-        raise Failed(f"Could not start, for {what}: {command[0]}", NEEDED) from error
-    if done.returncode != 0:
-        raise Failed(f"Could not finish: {what} (exit status {done.returncode})", hint)
-
-
-def output(what: str, command: Sequence[Any], variables: Mapping[str, str] | None = None) -> str:
-    """What a program prints; what it says beside that is shown only if it fails."""
-    try:
-        done = subprocess.run(
-            list(map(str, command)), capture_output=True, text=True, env=variables, cwd=ROOT
-        )
-    except FileNotFoundError as error:
-        raise Failed(f"Could not start, for {what}: {command[0]}", NEEDED) from error
-    if done.returncode != 0:
-        sys.stderr.write(done.stdout + done.stderr)
-        raise Failed(f"Could not finish {what}: exit status {done.returncode}", "what it printed is above")
-    return done.stdout
 
 
 if __name__ == "__main__":
