@@ -21,6 +21,8 @@ pub(crate) enum Part {
     Python,
     /// All tests of the engines once more, on a device of a plugin. Not part of the whole: it takes minutes.
     Devices,
+    /// All engines on Vulkan, by Mesa's driver for CPUs. Not part of the whole: compiling the shaders takes minutes.
+    Vulkan,
 }
 
 /// Everything that must pass. A second run reuses what the first compiled.
@@ -29,6 +31,7 @@ pub(crate) fn test(part: Option<Part>) -> Result<()> {
         Some(Part::Rust) => rust(),
         Some(Part::Python) => packages::test(root()),
         Some(Part::Devices) => devices(),
+        Some(Part::Vulkan) => vulkan(),
         None => rust().and_then(|()| packages::test(root())),
     }
 }
@@ -39,11 +42,52 @@ fn devices() -> Result<()> {
     step("All engines on a device of a plugin", &mut plugin)?;
     // Which has left the plugin behind.
     let plugin = target().join("tmp/twin-llama/libtrifold-backend-twin.so");
+    if !plugin.is_file() {
+        bail!(
+            "Expected the plugin at: {}\nhint: see where crates/trifold-cli/tests/devices.rs puts it",
+            plugin.display()
+        );
+    }
+    // The tests themselves see to it that they run there.
     let mut engines = cargo(["test", "--locked", "--tests"]);
     engines.args(["-p", "trifold-llama", "-p", "trifold-whisper"]);
     engines.args(["-p", "trifold-diffusion"]);
     engines.env("TRIFOLD_BACKEND_PATH", plugin);
     step("All tests of the engines on that device", &mut engines)
+}
+
+/// The plugin for Vulkan, built from its shaders on, where nothing but a CPU is needed.
+fn vulkan() -> Result<()> {
+    let missing = missing_for_vulkan();
+    if !missing.is_empty() {
+        bail!(
+            "Expected what Vulkan is built with and tried on (missing: {})\nhint: On Debian: apt-get install {}",
+            missing.join(", "),
+            VULKAN.map(|(_, package)| package).join(" ")
+        );
+    }
+    let mut tests = cargo(["test", "--locked", "-p", "trifold-cli", "--test", "vulkan"]);
+    tests.args(["--features", "test-vulkan"]);
+    step("All engines on Vulkan", &mut tests)
+}
+
+/// What that needs, as it lies on Debian, and the package that has it. (The compiler of shaders is looked for in
+/// `PATH`.)
+const VULKAN: [(&str, &str); 5] = [
+    ("glslc", "glslc"),
+    ("/usr/include/vulkan/vulkan.hpp", "libvulkan-dev"),
+    ("/usr/include/spirv/unified1/spirv.hpp", "spirv-headers"),
+    ("/usr/lib/x86_64-linux-gnu/libvulkan.so.1", "libvulkan1"),
+    ("/usr/share/vulkan/icd.d", "mesa-vulkan-drivers"),
+];
+
+fn missing_for_vulkan() -> Vec<&'static str> {
+    let there = |what: &str| match what {
+        "glslc" => Command::new(what).arg("--version").output().is_ok(),
+        path => Path::new(path).exists(),
+    };
+    let names = VULKAN.into_iter().map(|(what, _)| what);
+    names.filter(|what| !there(what)).collect()
 }
 
 fn rust() -> Result<()> {
@@ -135,6 +179,8 @@ pub(crate) fn lint() -> Result<()> {
             "--locked",
             "--workspace",
             "--all-targets",
+            "--features",
+            "trifold-cli/test-vulkan",
             "--",
             "-D",
             "warnings",

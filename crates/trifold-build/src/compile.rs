@@ -133,14 +133,17 @@ impl Pool<'_> {
             .into_temp_path();
         // The one place where a file's compiler is chosen: C and C++ by the toolchain, other languages by
         // the recipe of a plugin.
-        let mut command = match &task.job.compiler {
-            Some(compiler) => compiler.command(),
-            None => self.toolchain.compile(task.job.cpp),
+        let scratch = tempfile::tempdir_in(folder)
+            .map_err(BuildError::io("Could not create a folder in", folder))?;
+        let file = &task.job.file;
+        let (mut command, file) = match &task.job.compiler {
+            Some(compiler) => compiler.command(self.toolchain, file, scratch.path())?,
+            None => (self.toolchain.compile(task.job.cpp), file.clone()),
         };
         command
             .args(&task.job.flags)
             .arg("-c")
-            .arg(&task.job.file)
+            .arg(&file)
             .arg("-o")
             .arg(&work);
         run(

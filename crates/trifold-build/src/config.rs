@@ -104,6 +104,8 @@ pub struct Ggml {
     /// Files of `base` that are compiled small: all that takes no time.
     #[serde(default)]
     pub base_small: Vec<String>,
+    /// The one of these whose loops over rows are compiled for speed all the same: it gets `shim/quants.h`.
+    pub base_rows: String,
     /// Definitions for `base`.
     pub base_defines: Vec<String>,
     /// Include folders for `base`.
@@ -118,6 +120,10 @@ pub struct Ggml {
     pub kernels_includes: Vec<String>,
     /// Files of `kernels` that are compiled small: their time goes to memory, or they take none.
     pub kernels_small: Vec<String>,
+    /// The one of these whose inner loops are compiled for speed all the same: it gets `shim/inner_loops.h`.
+    pub kernels_inner_loops: String,
+    /// Files of `kernels` that are written in the CPU's own instructions, so that `-O3` gives nothing.
+    pub kernels_intrinsics: Vec<String>,
     /// The file of `kernels` whose threads spin while they wait, and whose switch calls a kernel by the
     /// operation.
     pub kernels_main: String,

@@ -132,8 +132,13 @@ pub struct Recipe {
     /// Folders that the loader shall look in, such as `$ORIGIN/../nvidia/cu13/lib`. None by default.
     #[serde(default)]
     pub search_path: Vec<String>,
+    /// Names that `shim` takes over, as an engine's `wrap`.
+    #[serde(default)]
+    pub wrap: Vec<String>,
     /// How its `.cu` files are compiled.
     pub nvcc: Option<Nvcc>,
+    /// How its `.comp` files, shaders, are compiled.
+    pub glslc: Option<Glslc>,
 }
 
 impl Recipe {
@@ -151,6 +156,12 @@ impl Recipe {
         // What other libraries need is theirs to find, where the backend runs.
         arguments.push("-Wl,--allow-shlib-undefined".into());
         arguments
+    }
+
+    /// What the backend's code has from us instead.
+    pub(crate) fn wrapped(&self) -> Vec<&str> {
+        let own = self.wrap.iter().map(String::as_str);
+        WRAPPED.into_iter().chain(own).collect()
     }
 
     /// Whether the backend's code may need this symbol from elsewhere.
@@ -188,6 +199,19 @@ pub struct Nvcc {
     pub host_flags: Vec<String>,
 }
 
+/// How shaders are compiled: by a generator, which is part of the source, that makes C++ of them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Glslc {
+    /// The generator's source.
+    pub generator: String,
+    /// The header that it writes, which all of the backend's files need.
+    pub header: String,
+    /// What not every shader compiler knows: a definition for the generator and the backend, and the shader that
+    /// tries it.
+    pub features: BTreeMap<String, String>,
+}
+
 /// What differs from build to build.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -195,7 +219,8 @@ pub struct Options {
     pub engine: Option<String>,
     /// The oldest glibc to run on. Default: 2.28.
     pub glibc: Option<Floor>,
-    /// The folder of a compiler's toolkit, with `bin/nvcc` inside. Default: what is in `PATH`.
+    /// The folder of a compiler's toolkit, with `bin/nvcc` inside, or `bin/glslc` and `include`. Default: what is
+    /// in `PATH`, and what the system has.
     pub toolkit: Option<PathBuf>,
     /// Instead of those of the recipe.
     pub architectures: Vec<String>,
@@ -296,6 +321,8 @@ pub struct Plugin {
     pub needed: Vec<String>,
     /// Its size in bytes.
     pub size: u64,
+    /// Features of its recipe that the shader compiler here does not know.
+    pub without: Vec<String>,
 }
 
 /// The file of a plugin: `libtrifold-backend-cuda13.so`, or of one that is for one engine only,
@@ -373,9 +400,9 @@ impl Builder {
             cpu_features: recipe.cpu_features.clone(),
             fingerprint: self.fingerprint(&engine)?,
         };
-        let jobs = units::plugin(&self.config, &self.cache, name, recipe, &ggml, options)?;
+        let planned = units::plugin(&self.config, &self.cache, name, recipe, &ggml, options)?;
         let title = format!("plugin {name} (ggml {})", ggml.ggml_version);
-        let objects = compile::compile(&title, &self.cache, &toolchain, &jobs)?;
+        let objects = compile::compile(&title, &self.cache, &toolchain, &planned.jobs)?;
 
         fs_err::create_dir_all(folder).map_err(BuildError::io("Could not create", folder))?;
         let path = folder.join(file_name(name, (!aligned).then_some(&engine)));
@@ -401,6 +428,7 @@ impl Builder {
             note,
             needed: found.needed,
             size,
+            without: planned.without,
         })
     }
 
@@ -442,7 +470,7 @@ impl Link<'_> {
 
     /// One object that shows the entry points and nothing else, and needs what it may.
     fn object(&self, step: &Steps<'_>, objects: &[PathBuf]) -> Result<PathBuf, BuildError> {
-        let linked = step.link("all", objects, &WRAPPED)?;
+        let linked = step.link("all", objects, &self.recipe.wrapped())?;
         let mut kept = self.exports();
         kept.push(MAIN.to_owned());
         kept.sort();

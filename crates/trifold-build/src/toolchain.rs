@@ -26,6 +26,8 @@ pub struct Toolchain {
     ld: PathBuf,
     objcopy: PathBuf,
     ar: PathBuf,
+    /// The compilers check calls of libc by default, as those of some distributions do.
+    fortified: bool,
     /// Changes when the code that the compilers make may change.
     pub id: String,
     /// Changes when the sealed object may change for another reason.
@@ -51,6 +53,7 @@ impl Toolchain {
         let ar = binutil(&c, "AR", "ar")?;
         let ar_version = checked_binutil(&ar, "ar", "makes the archive of an engine")?;
         let id = format!("{c_version}\n{cpp_version}\n{ld_version}");
+        let fortified = is_fortified(&c)? || is_fortified(&cpp)?;
         let seal_id = format!("{objcopy_version}\n{ar_version}");
         Ok(Self {
             c,
@@ -59,6 +62,7 @@ impl Toolchain {
             ld,
             objcopy,
             ar,
+            fortified,
             id,
             seal_id,
         })
@@ -80,8 +84,14 @@ impl Toolchain {
             }
             None => Command::new(tool.path()),
         };
-        command.args(tool.args()).envs(tool.get_envs());
+        command.args(tool.args()).args(self.unfortified());
+        command.envs(tool.get_envs());
         command
+    }
+
+    /// `printf` must stay `printf`, and not become `__printf_chk`: the seal sends it to the log by its name.
+    fn unfortified(&self) -> Option<&'static str> {
+        self.fortified.then_some("-U_FORTIFY_SOURCE")
     }
 
     /// The flags that [`Toolchain::compile`] starts with, for the cache key.
@@ -90,6 +100,7 @@ impl Toolchain {
         tool.args()
             .iter()
             .map(|flag| flag.to_string_lossy().into_owned())
+            .chain(self.unfortified().map(str::to_owned))
     }
 
     /// Starts an `ld` command line.
@@ -218,6 +229,15 @@ fn numbers(line: &str) -> Option<(u32, u32)> {
         let mut parts = word.split(['.', '-']);
         Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
     })
+}
+
+/// Whether a compiler, with its flags from the environment, replaces functions of libc by those that check.
+fn is_fortified(tool: &cc::Tool) -> Result<bool, BuildError> {
+    let flags = tool.args().iter().filter_map(|flag| flag.to_str());
+    let macros = ["-dM", "-E", "-x", "c", "/dev/null"];
+    let macros = ask(tool.path(), &flags.chain(macros).collect::<Vec<_>>())?;
+    let on = |line: &str| line.starts_with("#define _FORTIFY_SOURCE ") && !line.ends_with(" 0");
+    Ok(macros.lines().any(on))
 }
 
 fn ask(program: &Path, arguments: &[&str]) -> Result<String, BuildError> {

@@ -1,6 +1,10 @@
 //! Which files are compiled, with which flags.
 
+mod flags;
+mod kernels;
 mod plugin;
+mod shaders;
+mod tables;
 
 use std::{
     collections::BTreeSet,
@@ -11,32 +15,15 @@ use std::{
 use crate::{
     BuildError,
     cache::{Cache, Key, write_atomically},
-    config::{Config, CpuLevel, Unit, Vocabularies},
+    config::{Config, Unit, Vocabularies},
     pattern::matches,
     source::Tree,
     vocabulary,
 };
 
-pub use plugin::{BackendJobs, OtherCompiler, backend, plugin};
+use flags::{Flags, is_cpp, job_of};
 
-/// What the seal needs of the compiler; each was seen to fail without.
-///
-/// `-fno-gnu-unique`: STB_GNU_UNIQUE symbols are one per process even under RTLD_LOCAL, and objcopy
-/// does not make them local. `-fexceptions`: an exception thrown by the abort callback passes
-/// through ggml's C code.
-const SEAL_FLAGS: [&str; 5] = [
-    "-fvisibility=hidden",
-    "-ffunction-sections",
-    "-fdata-sections",
-    "-fexceptions",
-    "-w", // the warnings are upstream's to read
-];
-const SEAL_FLAGS_CPP: [&str; 3] = [
-    "-std=gnu++17",
-    "-fvisibility-inlines-hidden",
-    "-fno-gnu-unique",
-];
-const SEAL_FLAGS_C: [&str; 1] = ["-std=gnu11"];
+pub use plugin::{BackendJobs, OtherCompiler, PluginJobs, backend, plugin};
 
 /// Those of them that hide symbols.
 const HIDING: [&str; 3] = [
@@ -194,90 +181,6 @@ struct Planner<'a> {
     cache: &'a Cache,
 }
 
-/// Flags under construction. Each include folder and prefix map names a tree whose place on disk
-/// must not matter, so the key gets the tree's id instead.
-#[derive(Clone)]
-struct Flags {
-    flags: Vec<String>,
-    key: Vec<String>,
-}
-
-impl Flags {
-    fn new(defines: &[&[String]]) -> Self {
-        let mut flags = Self {
-            flags: Vec::new(),
-            key: Vec::new(),
-        };
-        flags.plain("-DNDEBUG");
-        for define in defines.iter().copied().flatten() {
-            flags.plain(&format!("-D{define}"));
-        }
-        flags
-    }
-
-    fn plain(&mut self, flag: &str) {
-        self.flags.push(flag.into());
-        self.key.push(flag.into());
-    }
-
-    /// The same, for code that shall be small.
-    fn small(&self) -> Self {
-        let mut flags = self.clone();
-        flags.plain("-Os");
-        flags
-    }
-
-    /// Makes `__FILE__` (which ggml's assertions print) start with `name`, wherever the tree lies.
-    fn tree(&mut self, tree: &Tree) {
-        let name = &tree.engine;
-        self.flags
-            .push(format!("-ffile-prefix-map={}={name}", tree.root.display()));
-        self.key.push(format!("tree {name} {}", tree.id));
-    }
-
-    fn include(&mut self, root: &Path, folder: &str) {
-        self.flags
-            .push(format!("-I{}", root.join(folder).display()));
-        self.key.push(format!("-I{folder}"));
-    }
-
-    /// A folder whose name is its content's digest.
-    fn generated(&mut self, folder: &Path) {
-        self.flags.push(format!("-I{}", folder.display()));
-        self.flags
-            .push(format!("-ffile-prefix-map={}=generated", folder.display()));
-        self.key.push(
-            folder
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-        );
-    }
-
-    fn job(&self, label: String, file: PathBuf, cpp: bool) -> Job {
-        let language: &[&str] = if cpp { &SEAL_FLAGS_CPP } else { &SEAL_FLAGS_C };
-        let seal: Vec<String> = SEAL_FLAGS
-            .iter()
-            .chain(language)
-            .map(|flag| (*flag).to_owned())
-            .collect();
-        let mut key = self.key.clone();
-        key.extend(seal.iter().cloned());
-        key.push(label.clone());
-        let mut flags = seal;
-        flags.extend(self.flags.iter().cloned());
-        Job {
-            label,
-            file,
-            cpp,
-            flags,
-            compiler: None,
-            key,
-        }
-    }
-}
-
 impl Planner<'_> {
     fn graphs(&self, name: &str, tree: &Tree, ggml: &Tree) -> Result<GraphSources, BuildError> {
         let parts = &self.config.ggml;
@@ -313,52 +216,23 @@ impl Planner<'_> {
             }
         }
         let small_flags = flags.small();
-        Ok(files(&ggml.ggml, &parts.base, &parts.base_exclude)?
+        let quants = include_str!("../shim/quants.h");
+        let quants = self.generate("quants", &[("quants.h".to_owned(), quants.to_owned())])?;
+        let rows_flags = small_flags.including("quants.h", &quants);
+        let tables = self.tables(ggml)?;
+        files(&ggml.ggml, &parts.base, &parts.base_exclude)?
             .map(|file| {
-                let small = parts.base_small.contains(&file);
-                let flags = if small { &small_flags } else { &flags };
-                job_of(flags, ggml, file, false)
-            })
-            .collect())
-    }
-
-    fn kernels(&self, ggml: &Tree, level: &CpuLevel) -> Result<Vec<Job>, BuildError> {
-        let parts = &self.config.ggml;
-        let flags = self.level_flags(ggml, level);
-        let small = level.small_as.as_ref();
-        let small = small.and_then(|name| self.config.levels().find(|level| level.name == *name));
-        let small_flags = self.level_flags(ggml, small.unwrap_or(level)).small();
-        let relax = (
-            "relax.h".to_owned(),
-            include_str!("../shim/relax.h").to_owned(),
-        );
-        let folder = self.generate("relax", &[relax])?;
-        let mut spin_flags = flags.clone();
-        spin_flags.generated(&folder);
-        spin_flags.plain("-includerelax.h");
-        // Revisions differ in what they have; a folder that is not there is no error.
-        Ok(files(&ggml.ggml, &parts.kernels, &[])?
-            .map(|file| {
-                let flags = if file == parts.kernels_main {
-                    &spin_flags
-                } else if parts.kernels_small.contains(&file) {
+                let flags = if file == parts.base_rows {
+                    &rows_flags
+                } else if parts.base_small.contains(&file) {
                     &small_flags
                 } else {
                     &flags
                 };
-                job_of(flags, ggml, file, false)
+                tables.job(flags, ggml, file)
             })
-            .collect())
-    }
-
-    fn level_flags(&self, ggml: &Tree, level: &CpuLevel) -> Flags {
-        let parts = &self.config.ggml;
-        let defines = [&parts.kernels_defines[..], &level.defines].concat();
-        let mut flags = self.ggml_flags(ggml, &defines, &parts.kernels_includes);
-        for flag in parts.kernels_flags.iter().chain(&level.flags) {
-            flags.plain(flag);
-        }
-        flags
+            .chain(tables.own(&small_flags).map(Ok))
+            .collect()
     }
 
     fn ggml_flags(&self, ggml: &Tree, defines: &[String], includes: &[String]) -> Flags {
@@ -504,6 +378,8 @@ impl Planner<'_> {
         let folder = self.generate("shim", files)?;
         flags.generated(&folder);
         flags.plain(&format!("-DTRIFOLD_ENGINE={name}"));
+        // The engines' threads are taken over at std::thread::_State, which is private since GCC 13.
+        flags.plain("-fno-access-control");
         Ok(files
             .iter()
             .map(|(file, _)| file)
@@ -621,30 +497,6 @@ fn files(
         files.remove(file);
     }
     Ok(files.into_iter())
-}
-
-fn job_of(flags: &Flags, tree: &Tree, file: String, as_cpp: bool) -> Job {
-    let cpp = as_cpp || is_cpp(&file);
-    let below = tree.root.join(&file);
-    // ggml's files are named relative to ggml, everything else to its own source.
-    let path = if below.is_file() {
-        below
-    } else {
-        tree.ggml.join(&file)
-    };
-    let mut job = flags.job(file, path, cpp);
-    if as_cpp {
-        // For a `.c` file; the driver would go by the name otherwise.
-        job.flags.extend(["-x".into(), "c++".into()]);
-        job.key.push("-x c++".into());
-    }
-    job
-}
-
-fn is_cpp(file: &str) -> bool {
-    Path::new(file)
-        .extension()
-        .is_some_and(|extension| extension == "cpp")
 }
 
 fn ggml_version_values(tree: &Tree) -> [(&'static str, String); 2] {

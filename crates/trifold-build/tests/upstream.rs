@@ -2,7 +2,10 @@
 //!
 //! This is what fails first when an engine moves to a new revision; CONTRIBUTING.md says what to do.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use trifold_build::{Builder, Mode, cache::Cache, config::Config, source::Tree, units};
 
@@ -199,6 +202,73 @@ fn definitions_are_ours_or_left_out_for_a_reason() {
             }
         }
         assert!(seen > 5, "{name}: only {seen} definitions were compared");
+    }
+}
+
+/// What shader compilers may know, and by which shader they are asked.
+#[test]
+fn features_of_shaders_are_those_of_upstream() {
+    let (builder, name) = engines()
+        .into_iter()
+        .find(|(_, name)| name == "llama")
+        .unwrap();
+    let (tree, _) = builder.trees(&name).unwrap();
+    let folder = "src/ggml-vulkan";
+    let tests = commands(
+        &tree.ggml.join(folder).join("CMakeLists.txt"),
+        "test_shader_extension_support(",
+    );
+    let theirs: BTreeMap<String, String> = tests
+        .into_iter()
+        .map(|test| {
+            (
+                test[2].clone(),
+                test[1].replace("${CMAKE_CURRENT_SOURCE_DIR}", folder),
+            )
+        })
+        .collect();
+    let recipe = builder.config.plugin("vulkan").unwrap();
+    assert_eq!(recipe.glslc.as_ref().unwrap().features, theirs);
+}
+
+#[test]
+fn files_that_are_compiled_in_their_own_way_are_among_those_compiled() {
+    // One that upstream has renamed would be compiled like any other, without a word.
+    for (mut builder, name) in engines() {
+        for mode in [Mode::Aligned, Mode::Pinned] {
+            builder.mode = mode;
+            let (_, tree) = builder.trees(&name).unwrap();
+            let ggml = &builder.config.ggml;
+            let all = |patterns: &[String]| -> BTreeSet<String> {
+                let patterns = patterns.iter();
+                patterns
+                    .flat_map(|pattern| units::glob(&tree.ggml, pattern).unwrap())
+                    .collect()
+            };
+            let (base, kernels) = (all(&ggml.base), all(&ggml.kernels));
+            let check = |field: &str, named: &[String], files: &BTreeSet<String>| {
+                let unknown: Vec<_> = named.iter().filter(|file| !files.contains(*file)).collect();
+                assert!(
+                    unknown.is_empty(),
+                    "{name}, {mode:?}: {field} of engines.toml names {unknown:?}, which is not there"
+                );
+            };
+            let one = std::slice::from_ref;
+            check("base_builders", one(&ggml.base_builders), &base);
+            check("base_rows", one(&ggml.base_rows), &base);
+            check("kernels_main", one(&ggml.kernels_main), &kernels);
+            check(
+                "kernels_inner_loops",
+                one(&ggml.kernels_inner_loops),
+                &kernels,
+            );
+            // Older revisions do not have all of them yet.
+            if mode == Mode::Aligned {
+                check("base_small", &ggml.base_small, &base);
+                check("kernels_small", &ggml.kernels_small, &kernels);
+                check("kernels_intrinsics", &ggml.kernels_intrinsics, &kernels);
+            }
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Report {
     pub size: u64,
     /// The libraries that it asks the loader for.
     pub needed: Vec<String>,
+    /// Features of its recipe that the shader compiler here does not know; it does without.
+    pub without: Vec<String>,
     /// The one engine that it fits; none if it fits all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
@@ -62,6 +64,7 @@ impl Report {
             version: note.version.clone(),
             size: plugin.size,
             needed: plugin.needed.clone(),
+            without: plugin.without.clone(),
             engine: (!note.engine.is_empty()).then(|| note.engine.clone()),
             wheel,
             all_groups: None,
@@ -85,6 +88,10 @@ impl Report {
                 self.path.display()
             ),
         ];
+        if !self.without.is_empty() {
+            let without = self.without.join(", ");
+            lines.push(format!("  lacks  {without}: this glslc does not know them"));
+        }
         let wheels = self.wheel.iter().chain(&self.all_groups);
         lines.extend(wheels.map(|wheel| format!("  wheel  {}", wheel.display())));
         lines.join("\n") + "\n"

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Recipe, WRAPPED, levels::Reach, steps::Steps};
+use super::{Recipe, levels::Reach, steps::Steps};
 use crate::{BuildError, builder::Objects, elf, plugin, toolchain::Toolchain};
 
 /// The call of the engine's shim that becomes a call of the backend's, too.
@@ -35,7 +35,11 @@ impl Recipe<'_> {
     ) -> Result<(), BuildError> {
         Steps::run_all(self.engine, toolchain, out, |step| {
             // Closed first, as the kernels are: it is compiled with other flags, and may have other copies of them.
-            let linked = step.link("backend-linked", &backend.objects, &WRAPPED)?;
+            let linked = step.link(
+                "backend-linked",
+                &backend.objects,
+                &backend.recipe.wrapped(),
+            )?;
             let register = std::iter::once(backend.recipe.register.clone());
             let closed = step.keep("backend", &linked, register, false)?;
 

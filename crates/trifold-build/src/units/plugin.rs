@@ -6,13 +6,18 @@ use std::{
     sync::Arc,
 };
 
-use super::{Flags, Job, Planner, files, job_of};
+use super::{
+    Job, Planner, files,
+    flags::{Flags, SEAL_FLAGS, SEAL_FLAGS_CPP, job_of},
+    shaders::{Generator, Shaders},
+};
 use crate::{
     BuildError,
     cache::Cache,
     config::Config,
-    plugin::{Nvcc, Options, Recipe},
+    plugin::{self, Options, Recipe},
     source::Tree,
+    toolchain::Toolchain,
 };
 
 /// Files of our own that every plugin has.
@@ -40,29 +45,64 @@ const CPU_CHECK: (&str, &str) = (
 const GUARD: (&str, &str) = ("guard.hpp", include_str!("../../shim/guard.hpp"));
 
 /// Files of our own that a recipe may name in `shim`.
-const SHIMS: [(&str, &str); 2] = [
+const SHIMS: [(&str, &str); 4] = [
+    ("cerr.cpp", include_str!("../../shim/plugin/cerr.cpp")),
     (
         "cuda_driver.cpp",
         include_str!("../../shim/plugin/cuda_driver.cpp"),
     ),
     ("twin.cpp", include_str!("../../shim/plugin/twin.cpp")),
+    (
+        "vulkan_loader.cpp",
+        include_str!("../../shim/plugin/vulkan_loader.cpp"),
+    ),
 ];
 
 /// A compiler of another language than C and C++.
 #[derive(Debug)]
-pub struct OtherCompiler {
-    program: PathBuf,
-    /// What it says of its version: part of the cache key.
-    version: String,
+pub enum OtherCompiler {
+    /// CUDA.
+    Nvcc(Nvcc),
+    /// Shaders: a generator makes C++ of them, and that the toolchain compiles.
+    Shaders(Generator),
 }
 
 impl OtherCompiler {
-    /// Starts a command line.
-    pub fn command(&self) -> Command {
-        Command::new(&self.program)
+    /// What it says of its version: part of the cache key.
+    pub fn version(&self) -> &str {
+        match self {
+            Self::Nvcc(nvcc) => &nvcc.version,
+            Self::Shaders(generator) => &generator.version,
+        }
     }
 
-    fn nvcc(options: &Options) -> Result<Self, BuildError> {
+    /// Starts a command line, and says what it shall compile; whatever has to be made of the file first goes
+    /// into `scratch`.
+    pub fn command(
+        &self,
+        toolchain: &Toolchain,
+        file: &Path,
+        scratch: &Path,
+    ) -> Result<(Command, PathBuf), BuildError> {
+        match self {
+            Self::Nvcc(nvcc) => Ok((Command::new(&nvcc.program), file.to_owned())),
+            Self::Shaders(generator) => {
+                let file = generator.generate(file, scratch)?;
+                Ok((toolchain.compile(true), file))
+            }
+        }
+    }
+}
+
+/// CUDA's compiler.
+#[derive(Debug)]
+pub struct Nvcc {
+    program: PathBuf,
+    version: String,
+}
+
+impl Nvcc {
+    fn find(options: &Options) -> Result<Self, BuildError> {
         let program = options
             .toolkit
             .as_ref()
@@ -84,6 +124,14 @@ impl OtherCompiler {
     }
 }
 
+/// The jobs of a plugin.
+pub struct PluginJobs {
+    /// All of them.
+    pub jobs: Vec<Job>,
+    /// What the recipe would have and the shader compiler here does not know.
+    pub without: Vec<String>,
+}
+
 /// Lists the jobs of a plugin, compiled against the ggml of `ggml`.
 pub fn plugin(
     config: &Config,
@@ -92,12 +140,16 @@ pub fn plugin(
     recipe: &Recipe,
     ggml: &Tree,
     options: &Options,
-) -> Result<Vec<Job>, BuildError> {
+) -> Result<PluginJobs, BuildError> {
     let planner = Planner { config, cache };
+    let backend = planner.backend(name, recipe, ggml, options)?;
     let mut jobs = planner.plugin_base(recipe, ggml)?;
-    jobs.extend(planner.backend(name, recipe, ggml, options)?);
+    jobs.extend(backend.jobs);
     jobs.extend(planner.plugin_shim(recipe, ggml)?);
-    Ok(jobs)
+    Ok(PluginJobs {
+        jobs,
+        without: backend.without,
+    })
 }
 
 /// The jobs of a backend that is linked into an engine.
@@ -119,7 +171,7 @@ pub fn backend(
     options: &Options,
 ) -> Result<BackendJobs, BuildError> {
     let planner = Planner { config, cache };
-    let mut backend = planner.backend(name, recipe, ggml, options)?;
+    let mut backend = planner.backend(name, recipe, ggml, options)?.jobs;
     let mut own = owned(&[GUARD]);
     own.extend(owned(&recipe_shims(recipe)?));
     backend.extend(planner.own_jobs(recipe, ggml, "backend", &own)?);
@@ -147,23 +199,18 @@ impl Planner<'_> {
         recipe: &Recipe,
         ggml: &Tree,
         options: &Options,
-    ) -> Result<Vec<Job>, BuildError> {
+    ) -> Result<PluginJobs, BuildError> {
         let mut flags = self.ggml_flags(ggml, &recipe.defines, &recipe.includes);
         for flag in &recipe.flags {
             flags.plain(flag);
         }
-        let mut spin_flags = Flags {
-            flags: flags.flags.clone(),
-            key: flags.key.clone(),
-        };
-        spin_flags.generated(&self.generate(
-            "relax",
-            &[(
-                "relax.h".into(),
-                include_str!("../../shim/relax.h").to_owned(),
-            )],
-        )?);
-        spin_flags.plain("-includerelax.h");
+        let glslc = recipe.glslc.as_ref();
+        let shaders = glslc.map(|glslc| Shaders::new(self, glslc, ggml, options));
+        let shaders = shaders.transpose()?;
+        if let Some(shaders) = &shaders {
+            shaders.add_to(&mut flags);
+        }
+        let spin_flags = flags.including("relax.h", &self.relax()?);
         let found: Vec<String> = files(&ggml.ggml, &recipe.files, &recipe.exclude)?.collect();
         if found.is_empty() {
             return Err(BuildError::config(format!(
@@ -174,25 +221,34 @@ impl Planner<'_> {
         }
         let nvcc = match &recipe.nvcc {
             Some(nvcc) if found.iter().any(|file| is_cuda(file)) => {
-                let compiler = Arc::new(OtherCompiler::nvcc(options)?);
+                let compiler = Arc::new(OtherCompiler::Nvcc(Nvcc::find(options)?));
                 Some((self.cuda_flags(recipe, nvcc, ggml)?, nvcc, compiler))
             }
             _ => None,
         };
-        Ok(found
-            .into_iter()
-            .map(|file| match &nvcc {
-                Some((flags, nvcc, compiler)) if is_cuda(&file) => {
-                    cuda_job(flags, nvcc, ggml, file, compiler)
-                }
-                _ if Some(&file) == recipe.spin.as_ref() => job_of(&spin_flags, ggml, file, false),
-                _ => job_of(&flags, ggml, file, false),
-            })
-            .collect())
+        let jobs = found.into_iter().map(|file| match (&nvcc, &shaders) {
+            (Some((flags, nvcc, compiler)), _) if is_cuda(&file) => {
+                cuda_job(flags, nvcc, ggml, file, compiler)
+            }
+            (_, Some(shaders)) if is_shader(&file) => shaders.job(&flags, ggml, file),
+            _ if Some(&file) == recipe.spin.as_ref() => job_of(&spin_flags, ggml, file, false),
+            _ => job_of(&flags, ggml, file, false),
+        });
+        Ok(PluginJobs {
+            jobs: jobs.collect(),
+            without: shaders
+                .as_ref()
+                .map_or_else(Vec::new, |found| found.without.clone()),
+        })
     }
 
     /// Definitions and folders, which nvcc spells as g++ does.
-    fn cuda_flags(&self, recipe: &Recipe, nvcc: &Nvcc, ggml: &Tree) -> Result<Flags, BuildError> {
+    fn cuda_flags(
+        &self,
+        recipe: &Recipe,
+        nvcc: &plugin::Nvcc,
+        ggml: &Tree,
+    ) -> Result<Flags, BuildError> {
         let mut flags = Flags::new(&[&self.config.common.defines, &recipe.defines]);
         for folder in &recipe.includes {
             flags.include(&ggml.ggml, folder);
@@ -274,6 +330,10 @@ fn is_cuda(file: &str) -> bool {
     has_extension(file, "cu")
 }
 
+fn is_shader(file: &str) -> bool {
+    has_extension(file, "comp")
+}
+
 fn has_extension(file: &str, extension: &str) -> bool {
     Path::new(file)
         .extension()
@@ -283,16 +343,16 @@ fn has_extension(file: &str, extension: &str) -> bool {
 /// A file for nvcc, which hands what the host's compiler is to know on to it.
 fn cuda_job(
     flags: &Flags,
-    nvcc: &Nvcc,
+    nvcc: &plugin::Nvcc,
     ggml: &Tree,
     file: String,
     compiler: &Arc<OtherCompiler>,
 ) -> Job {
     let mut job = job_of(flags, ggml, file, true);
     let prefix = format!("-ffile-prefix-map={}={}", ggml.root.display(), ggml.engine);
-    let host = super::SEAL_FLAGS
+    let host = SEAL_FLAGS
         .iter()
-        .chain(&super::SEAL_FLAGS_CPP)
+        .chain(&SEAL_FLAGS_CPP)
         .filter(|flag| !flag.starts_with("-std="))
         .map(|flag| (*flag).to_owned())
         .chain(["-fPIC".to_owned(), prefix])
@@ -301,7 +361,7 @@ fn cuda_job(
     job.flags
         .extend(host.map(|flag| format!("-Xcompiler={flag}")));
     job.key.extend(nvcc.host_flags.iter().cloned());
-    job.key.push(compiler.version.clone());
+    job.key.push(compiler.version().to_owned());
     job.key.push(format!("tree {} {}", ggml.engine, ggml.id));
     job.compiler = Some(Arc::clone(compiler));
     job
