@@ -18,9 +18,10 @@ pub struct Device {
     pub name: String,
     /// What it is, such as the name of the GPU.
     pub description: String,
-    /// Bytes of memory that nobody uses; 0 if it does not say.
+    /// Bytes of memory that nobody uses; 0 if it does not say, or was not asked: [`devices`](crate::devices) asks
+    /// those of this computer, [`select`](crate::select) none, as a GPU sets up a context for the answer.
     pub memory_free: u64,
-    /// Bytes of memory in all; 0 if it does not say.
+    /// Bytes of memory in all; 0 as above.
     pub memory_total: u64,
     /// The plugin that brought it; none for the CPU.
     pub plugin: Option<Plugin>,

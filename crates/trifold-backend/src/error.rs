@@ -1,8 +1,11 @@
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{error::Error as _, fmt, path::PathBuf, sync::Arc};
 
 use trifold_runtime::EngineError;
 
-use crate::fingerprint::Difference;
+use crate::{
+    fingerprint::Difference,
+    request::{DeviceName, DeviceRequest, Place},
+};
 
 /// Why a plugin was not taken, or a device not found. [`BackendError::hint`] says what to do about it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -10,14 +13,16 @@ use crate::fingerprint::Difference;
 pub enum BackendError {
     /// A text that asks for no device.
     #[error(
-        "Expected a device such as auto, cpu, cuda or cuda:1, or several with commas (found: {found:?})"
+        "Expected a device such as auto, cpu, cuda or cuda:1, or several with commas, each once (found: {found:?})"
     )]
     Request {
         /// The text.
         found: String,
     },
     /// No device is as it was asked for.
-    #[error("Device not found: {request} (there are: {}){}", there.join(", "), Tried(tried))]
+    #[error(
+        "Device not found: {request} (there are: {}){}{}", there.join(", "), Tried(tried), Searched(searched)
+    )]
     NoDevice {
         /// What was asked for.
         request: String,
@@ -25,6 +30,22 @@ pub enum BackendError {
         there: Vec<String>,
         /// Every plugin that was looked at in vain, and why.
         tried: Vec<Refusal>,
+        /// The places that were searched, if there was no plugin in any.
+        searched: Vec<PathBuf>,
+    },
+    /// There is no plugin for a task.
+    #[error(
+        "Backend plugin not found: {kind}{}{}",
+        Tried(tried),
+        Searched(searched)
+    )]
+    NoPlugin {
+        /// Its kind.
+        kind: &'static str,
+        /// Every plugin that was looked at in vain, and why.
+        tried: Vec<Refusal>,
+        /// The places that were searched, if there was no plugin in any.
+        searched: Vec<PathBuf>,
     },
     /// More than one device for an engine that uses one.
     #[error("Expected one device for {engine} (found: {request})")]
@@ -194,11 +215,14 @@ pub enum BackendError {
     Engine(#[from] EngineError),
 }
 
-/// A plugin that was not taken, and why.
+/// A plugin that was not taken, and why; shown as the error with its causes, in one line.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Refusal {
-    /// The plugin.
+    /// The plugin, or the place where one was looked for.
     pub path: PathBuf,
+    /// The plugin's kind, such as `cuda`, if that could be read.
+    pub kind: Option<String>,
     /// Why.
     pub error: Box<BackendError>,
 }
@@ -207,8 +231,30 @@ impl Refusal {
     pub(crate) fn new(path: impl Into<PathBuf>, error: BackendError) -> Self {
         Self {
             path: path.into(),
+            kind: None,
             error: Box::new(error),
         }
+    }
+
+    pub(crate) fn of_kind(self, kind: Option<String>) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// Whether it may be why there is no device of this kind.
+    fn may_be(&self, kind: &str) -> bool {
+        self.kind.as_deref().is_none_or(|own| own == kind)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.error)?;
+        let mut cause = self.error.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }
 
@@ -225,18 +271,21 @@ impl BackendError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Request { .. } => "`trifold devices` lists those that there are".into(),
-            Self::NoDevice { tried, .. } => match tried.iter().find_map(|one| one.error.hint()) {
-                Some(hint) => hint,
-                None => "Install the plugin's package, such as trifold-cuda13, or name its folder in \
-                         TRIFOLD_BACKEND_PATH; `trifold devices` lists what is there"
-                    .into(),
-            },
+            Self::NoDevice {
+                request,
+                there,
+                tried,
+                ..
+            } => no_device_hint(request, there, tried),
+            Self::NoPlugin { kind, tried, .. } => no_plugin_hint(kind, tried),
             Self::TooMany { .. } => "Text models can be split over several devices, others cannot".into(),
             Self::RelativePath { .. } => {
                 "Name the whole path: what lies in the working directory is never loaded".into()
             }
             Self::Server { .. } => {
-                "Start `trifold rpc-server` there, of the same version, and see that its address can be reached".into()
+                "Start `trifold rpc-server` there, of the same version, and see that its address can be reached; it \
+                 serves one client at a time"
+                    .into()
             }
             Self::Serve { .. } => "Choose an address of this computer and a port that nobody uses".into(),
             Self::Engine(error) => return error.hint(),
@@ -247,8 +296,8 @@ impl BackendError {
             Self::Damaged { .. } | Self::Digest { .. } | Self::Entry { .. } => {
                 "Install the plugin's package anew".into()
             }
-            Self::Untrusted { .. } => "Make it, and its folder, writable by you or root only; or set \
-                 TRIFOLD_BACKEND_TRUST=1 if you trust whoever can write there"
+            Self::Untrusted { .. } => "Make it, and its folder, your own or root's, and not writable by everybody; \
+                 or set TRIFOLD_BACKEND_TRUST=1 if you trust whoever can write there"
                 .into(),
             Self::Fingerprint { package, .. } => format!(
                 "Install the {package} that belongs to this version of trifold: \
@@ -261,16 +310,16 @@ impl BackendError {
                 "Nothing, if it has your devices; else name the one you want in TRIFOLD_BACKEND_PATH".into()
             }
             Self::Cpu { .. } => "Use the CPU itself: device cpu".into(),
-            Self::Crashed { said, .. } if said.contains("cannot open shared object file") => {
-                "Install the library that is named above, or the plugin's package anew: it depends on what \
-                 it needs"
-                    .into()
-            }
             Self::Crashed { .. } | Self::Hung { .. } => {
                 "See that the device's driver works; device cpu leaves the plugin out".into()
             }
             Self::Refused { .. } => {
                 "See that there is such a device, and that its driver is installed".into()
+            }
+            Self::Load { why, .. } if why.ends_with("not found") => {
+                "It was built for a newer system: install its package with pip, which chooses one for this system, or \
+                 build it here with `trifold-pack plugin`"
+                    .into()
             }
             Self::Load { .. } => {
                 "Install the plugin's package anew: it depends on the libraries that it needs".into()
@@ -279,13 +328,71 @@ impl BackendError {
     }
 }
 
+/// What to do to have the first device of a request that is not there.
+fn no_device_hint(request: &str, there: &[String], tried: &[Refusal]) -> String {
+    let names = match request.parse() {
+        Ok(DeviceRequest::Named(names)) => names,
+        _ => Vec::new(),
+    };
+    let missing = |name: &&DeviceName| !there.contains(&name.to_string());
+    let Some(name) = names.iter().find(missing) else {
+        return no_plugin_hint("", tried);
+    };
+    let of_kind = |id: &String| {
+        id.strip_prefix(&name.kind)
+            .is_some_and(|rest| rest.starts_with(':'))
+    };
+    match name.place {
+        Place::Index(_) if name.kind == RPC => {
+            "Name the server that lends it: rpc:HOST:PORT, where `trifold rpc-server` runs".into()
+        }
+        Place::Index(_) if there.iter().any(of_kind) => {
+            "Ask for one that there is; numbers begin at 0".into()
+        }
+        _ => no_plugin_hint(&name.kind, tried),
+    }
+}
+
+/// The kind of plugins that have a server.
+pub(crate) const RPC: &str = "rpc";
+
+/// What to do to have a plugin of a kind.
+fn no_plugin_hint(kind: &str, tried: &[Refusal]) -> String {
+    let mut reasons = tried.iter().filter(|one| one.may_be(kind));
+    if let Some(hint) = reasons.find_map(|one| one.error.hint()) {
+        return hint;
+    }
+    let package = match kind {
+        "cuda" => "the package trifold-cuda13",
+        RPC => "the package trifold-rpc",
+        "vulkan" => "the package trifold-vulkan",
+        _ => "the plugin's package",
+    };
+    format!(
+        "Install {package}, or name the plugin's folder in TRIFOLD_BACKEND_PATH; `trifold devices` lists what is \
+         there"
+    )
+}
+
 /// A list of what was tried, each on its own line.
 struct Tried<'a>(&'a [Refusal]);
 
 impl fmt::Display for Tried<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Refusal { error, .. } in self.0 {
-            write!(f, "\n  tried: {error}")?;
+        for refusal in self.0 {
+            write!(f, "\n  tried: {refusal}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Where nothing was, each on its own line.
+struct Searched<'a>(&'a [PathBuf]);
+
+impl fmt::Display for Searched<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for place in self.0 {
+            write!(f, "\n  no plugin in: {}", place.display())?;
         }
         Ok(())
     }

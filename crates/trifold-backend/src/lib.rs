@@ -5,7 +5,8 @@
 //! its own copy of ggml; it and the engine share memory, so nothing of a plugin runs before these checks:
 //!
 //! 1. [search]: full paths only, and never the working directory;
-//! 2. nobody but root and the user can change the file, and its SHA-256 is what its package states;
+//! 2. the file and its folder belong to root or the user, not everybody can write there, and its SHA-256 is what its
+//!    package states;
 //! 3. [note]: it is a plugin for this machine, and the [fingerprint] of its ggml is the engine's, field by field;
 //! 4. the CPU has what it needs;
 //! 5. another process has tried it, and neither crashed nor hung.
@@ -30,6 +31,7 @@
 mod device;
 mod error;
 pub mod fingerprint;
+mod hello;
 mod load;
 pub mod note;
 mod probe;

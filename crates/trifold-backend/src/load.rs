@@ -18,6 +18,19 @@ use crate::{
     BackendError, Note, Search, fingerprint::differences, note, probe, search::Packaged, trust,
 };
 
+/// Why a plugin was not loaded.
+pub(crate) struct Failure {
+    /// The plugin's kind, if that could be read.
+    pub(crate) kind: Option<String>,
+    pub(crate) error: BackendError,
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        Self { kind: None, error }
+    }
+}
+
 /// The version of `crates/trifold-build/shim/plugin/plugin.h` that is known here.
 const INTERFACE: u32 = 1;
 
@@ -39,7 +52,7 @@ pub(crate) struct Loaded {
     pub(crate) backend: BackendHandle,
 }
 
-/// What became of a file, until it changes.
+/// What became of a file, until it changes: only what will be so again.
 struct Entry {
     host: &'static Host,
     file: Identity,
@@ -64,7 +77,8 @@ struct Identity {
 
 impl Identity {
     fn of(path: &Path) -> Result<Self, BackendError> {
-        let found = fs_err::metadata(path)
+        // Our own error has the path.
+        let found = std::fs::metadata(path)
             .map_err(|source| BackendError::io("Could not read", path, source))?;
         Ok(Self {
             path: path.to_owned(),
@@ -81,12 +95,15 @@ struct State {
     entries: Vec<Entry>,
     /// Files that came through their trial, for whichever engine.
     tried: Vec<Identity>,
+    /// SHA-256s of files: a plugin may have a hundred megabytes.
+    digests: Vec<(Identity, String)>,
 }
 
 /// One at a time: two threads must not both load what the other has just begun with.
 static STATE: Mutex<State> = Mutex::new(State {
     entries: Vec::new(),
     tried: Vec::new(),
+    digests: Vec::new(),
 });
 
 /// Checks a candidate, and loads it into an engine, unless that was done before. `wanted` says from its note
@@ -96,7 +113,7 @@ pub(crate) fn load(
     candidate: &Packaged,
     search: &Search,
     wanted: impl Fn(&Note) -> bool,
-) -> Result<Option<Arc<Loaded>>, BackendError> {
+) -> Result<Option<Arc<Loaded>>, Failure> {
     let path = trust::place(&candidate.path, search)?;
     let file = Identity::of(&path)?;
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,41 +125,97 @@ pub(crate) fn load(
         if !wanted(&entry.note) {
             return Ok(None);
         }
-        return entry.result.clone().map(Some);
+        let failed = |error| Failure {
+            kind: Some(entry.note.kind.clone()),
+            error,
+        };
+        return entry.result.clone().map(Some).map_err(failed);
     }
     let note = note::read(&path)?;
     if !wanted(&note) {
         return Ok(None);
     }
-    if let Some(sha256) = &candidate.sha256 {
-        trust::contents(&path, sha256)?;
-    }
-    // An engine has one of each kind: two, such as those for older and newer GPUs, would each list all devices.
-    let of_kind = state.entries.iter().find_map(|entry| {
-        let loaded = entry.result.as_ref().ok()?;
-        let same = loaded.note.name == note.name || loaded.note.kind == note.kind;
-        (entry.is_of(host) && same).then(|| Arc::clone(loaded))
-    });
-    match of_kind {
-        // The same plugin in another place.
-        Some(loaded) if loaded.note.name == note.name => return Ok(Some(loaded)),
-        Some(other) => {
-            return Err(BackendError::KindTaken {
-                path,
-                kind: note.kind,
-                other: other.path.clone(),
+    let kind = Some(note.kind.clone());
+    let loaded = state.load(host, file, note, candidate.sha256.as_deref(), search);
+    loaded.map(Some).map_err(|error| Failure { kind, error })
+}
+
+impl State {
+    /// Loads what is not known yet.
+    fn load(
+        &mut self,
+        host: &'static Host,
+        file: Identity,
+        note: Note,
+        sha256: Option<&str>,
+        search: &Search,
+    ) -> Result<Arc<Loaded>, BackendError> {
+        match self.of_kind(host, &note) {
+            // The same plugin in another place.
+            Some(loaded) if loaded.note.name == note.name => return Ok(loaded),
+            Some(other) => {
+                return Err(BackendError::KindTaken {
+                    path: file.path,
+                    kind: note.kind,
+                    other: other.path.clone(),
+                });
+            }
+            None => {}
+        }
+        if let Some(sha256) = sha256 {
+            self.compare(&file, sha256)?;
+        }
+        let result = load_new(host, &file, note.clone(), search, &mut self.tried);
+        // All else may go better the next time: a driver is installed, a machine has memory again.
+        let lasts = match &result {
+            Ok(_) => true,
+            Err(error) => matches!(
+                error,
+                BackendError::Fingerprint { .. }
+                    | BackendError::Cpu { .. }
+                    | BackendError::Entry { .. }
+                    | BackendError::Interface { .. }
+            ),
+        };
+        if lasts {
+            self.entries.push(Entry {
+                host,
+                file,
+                note,
+                result: result.clone(),
             });
         }
-        None => {}
+        result
     }
-    let result = load_new(host, &file, note.clone(), search, &mut state.tried);
-    state.entries.push(Entry {
-        host,
-        file,
-        note,
-        result: result.clone(),
-    });
-    result.map(Some)
+
+    /// An engine has one of each kind: two, such as those for older and newer GPUs, would each list all devices.
+    fn of_kind(&self, host: &Host, note: &Note) -> Option<Arc<Loaded>> {
+        self.entries.iter().find_map(|entry| {
+            let loaded = entry.result.as_ref().ok()?;
+            let same = loaded.note.name == note.name || loaded.note.kind == note.kind;
+            (entry.is_of(host) && same).then(|| Arc::clone(loaded))
+        })
+    }
+
+    /// Compares a plugin with what its package states.
+    fn compare(&mut self, file: &Identity, sha256: &str) -> Result<(), BackendError> {
+        let known = self.digests.iter().find(|(known, _)| known == file);
+        let found = if let Some((_, digest)) = known {
+            digest.clone()
+        } else {
+            let digest = trust::digest(&file.path)?;
+            self.digests.push((file.clone(), digest.clone()));
+            digest
+        };
+        if found.eq_ignore_ascii_case(sha256) {
+            return Ok(());
+        }
+        Err(BackendError::Digest {
+            path: file.path.clone(),
+            expected: sha256.to_owned(),
+            found,
+        })
+    }
 }
 
 /// The plugins that an engine has loaded.

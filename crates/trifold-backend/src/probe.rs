@@ -26,32 +26,26 @@ pub(crate) fn run(path: &Path, limit: Duration) -> Result<(), BackendError> {
         .filter(|loader| loader.is_absolute())
         .unwrap_or_else(|| PathBuf::from(LOADER));
     let io = |source| BackendError::io("Could not try the backend plugin", path, source);
-    let mut child = Command::new(&loader)
+    let child = Command::new(&loader)
         .arg(path)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(io)?;
-    let out = reader(child.stdout.take()).map_err(io)?;
-    let err = reader(child.stderr.take()).map_err(io)?;
+    // Ended and reaped on every way out.
+    let mut child = Trial(Some(child));
+    let out = reader(child.get().and_then(|child| child.stdout.take())).map_err(io)?;
+    let err = reader(child.get().and_then(|child| child.stderr.take())).map_err(io)?;
     let deadline = Instant::now() + limit;
     let said = out.recv_timeout(limit);
     let status = match &said {
-        Ok(_) => wait(&mut child, deadline),
+        // What it says is complete: how it ends does not matter any more.
+        Ok(said) if said.ends_with("end\n") => return Ok(()),
+        Ok(_) => child.get().and_then(|child| wait(child, deadline)),
         Err(_) => None,
     };
-    let Ok(said) = said else {
-        end(&mut child);
-        return Err(hung(path, limit));
-    };
-    // What it says is complete: how it ends does not matter any more.
-    if said.ends_with("end\n") {
-        end(&mut child);
-        return Ok(());
-    }
-    let Some(status) = status else {
-        end(&mut child);
+    let (Ok(said), Some(status)) = (said, status) else {
         return Err(hung(path, limit));
     };
     let words = err.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
@@ -60,6 +54,14 @@ pub(crate) fn run(path: &Path, limit: Duration) -> Result<(), BackendError> {
         return Err(BackendError::Refused {
             path: path.to_owned(),
             said: words,
+        });
+    }
+    if said.is_empty()
+        && let Some(why) = unloadable(status, &words)
+    {
+        return Err(BackendError::Load {
+            path: path.to_owned(),
+            why,
         });
     }
     Err(BackendError::Crashed {
@@ -104,10 +106,46 @@ fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
     }
 }
 
-fn end(child: &mut Child) {
-    // It may have ended by itself.
-    let _ = child.kill();
-    let _ = child.wait();
+/// The process of a trial, until it is ended and reaped.
+struct Trial(Option<Child>);
+
+impl Trial {
+    fn get(&mut self) -> Option<&mut Child> {
+        self.0.as_mut()
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        /// The end comes at once, but not to a process that waits for a driver.
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let Some(mut child) = self.0.take() else {
+            return;
+        };
+        // It may have ended by itself.
+        let _ = child.kill();
+        if wait(&mut child, Instant::now() + PATIENCE).is_none() {
+            let reaper = std::thread::Builder::new().name("trifold-probe".into());
+            // Without a thread it is left to the end of this process.
+            let _ = reaper.spawn(move || child.wait());
+        }
+    }
+}
+
+/// What the loader says of a library that is missing (exit code 127), or has not the version that the plugin was
+/// linked with (exit code 1), without its own name or the plugin's before it.
+fn unloadable(status: ExitStatus, words: &str) -> Option<String> {
+    if !matches!(status.code(), Some(1 | 127)) {
+        return None;
+    }
+    let starts = ["error while loading shared libraries: ", ".so: "];
+    let mut rest = starts
+        .iter()
+        .find_map(|start| words.split_once(start).map(|(_, rest)| rest))?;
+    // `PLUGIN: LIBRARY: version `X' not found (required by PLUGIN)`
+    rest = rest.split_once(" (required by ").map_or(rest, |(rest, _)| rest);
+    let missing = rest.contains("cannot open shared object file");
+    (missing || rest.ends_with("not found")).then(|| rest.to_owned())
 }
 
 fn how(status: ExitStatus) -> String {

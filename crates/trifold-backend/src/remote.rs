@@ -11,7 +11,12 @@ use std::{
 
 use trifold_runtime::{Host, log};
 
-use crate::{BackendError, Device, Search, load, select::load_all};
+use crate::{
+    BackendError, Device, Search,
+    error::RPC,
+    hello, load,
+    select::{load_all, refusals},
+};
 
 /// A server whose devices an engine has.
 struct Server {
@@ -25,7 +30,11 @@ impl Server {
     }
 }
 
+/// Held for moments only: whoever looks at devices needs it.
 static SERVERS: Mutex<Vec<Server>> = Mutex::new(Vec::new());
+
+/// Held while a server is asked: it has one client at a time, and this process must not keep itself waiting.
+static ASKING: Mutex<()> = Mutex::new(());
 
 /// Adds the devices of a server to an engine, unless that was done before. Does nothing if no plugin of this kind
 /// is loaded: then there is no such device.
@@ -34,20 +43,25 @@ pub(crate) fn add(host: &'static Host, kind: &str, address: &str) -> Result<(), 
     let Some(plugin) = loaded.iter().find(|plugin| plugin.note.kind == kind) else {
         return Ok(());
     };
-    let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
-    if servers.iter().any(|server| server.is(host, address)) {
-        return Ok(());
-    }
     let failed = |why: String| BackendError::Server {
         address: address.to_owned(),
         why,
     };
+    let _asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+    // ggml connects, and waits for an answer, without a limit. It keeps its connection while a model has the
+    // device.
+    hello::say(address).map_err(failed)?;
+    let known = |servers: &[Server]| servers.iter().any(|server| server.is(host, address));
+    if known(&SERVERS.lock().unwrap_or_else(PoisonError::into_inner)) {
+        return Ok(());
+    }
     let text = CString::new(address).map_err(|_| failed("not an address".into()))?;
     let (added, lines) = log::keeping(|| host.add_server(plugin.backend, &text));
     let added = added.map_err(|error| failed(error.to_string()))?;
     if added.is_none() {
         return Err(failed(or(&lines, "it has no device")));
     }
+    let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
     servers.push(Server {
         host,
         address: address.to_owned(),
@@ -80,7 +94,7 @@ pub(crate) fn server_of(host: &'static Host, description: &str) -> Option<String
 /// ```
 ///
 /// # Errors
-/// [`BackendError::Serve`] if the address cannot be had or there is no such plugin; what the engine throws.
+/// [`BackendError::NoPlugin`], [`BackendError::Serve`] if the address cannot be had, what the engine throws.
 pub fn serve(
     host: &'static Host,
     search: &Search,
@@ -88,15 +102,13 @@ pub fn serve(
     threads: usize,
     device: &Device,
 ) -> Result<(), BackendError> {
-    /// The one kind of plugin that has a server.
-    const KIND: &str = "rpc";
-    let refused = load_all(host, search, |kind| kind == KIND);
+    let looked = load_all(host, search, |kind| kind == RPC);
     let loaded = load::loaded(host);
-    let Some(plugin) = loaded.iter().find(|plugin| plugin.note.kind == KIND) else {
-        return Err(BackendError::NoDevice {
-            request: KIND.into(),
-            there: vec![device.id()],
-            tried: refused,
+    let Some(plugin) = loaded.iter().find(|plugin| plugin.note.kind == RPC) else {
+        return Err(BackendError::NoPlugin {
+            kind: RPC,
+            tried: refusals(looked.missed),
+            searched: looked.places,
         });
     };
     let failed = |why: String| BackendError::Serve {

@@ -56,7 +56,8 @@ impl FromStr for DeviceRequest {
             text => {
                 let names = text.split(',').map(|name| name.trim().parse());
                 let names = names.collect::<Result<Vec<DeviceName>, _>>();
-                names.map(Self::Named).map_err(|_| BackendError::Request {
+                let names = names.ok().filter(|names| each_once(names));
+                names.map(Self::Named).ok_or_else(|| BackendError::Request {
                     found: text.to_owned(),
                 })
             }
@@ -90,6 +91,15 @@ impl FromStr for DeviceName {
             place,
         })
     }
+}
+
+/// Whether no device has two parts to play.
+pub(crate) fn each_once(names: &[DeviceName]) -> bool {
+    let before = |index: usize| names.iter().take(index);
+    names
+        .iter()
+        .enumerate()
+        .all(|(index, name)| before(index).all(|other| other != name))
 }
 
 /// `host:port`, with a name or an address of four numbers.
@@ -156,6 +166,8 @@ mod tests {
             "rpc:server:+1",
             "rpc::50052",
             "rpc:a b:1",
+            "cuda:0,cuda:0",
+            "cuda,CUDA:00",
         ] {
             let error = text.parse::<DeviceRequest>().unwrap_err();
             assert!(

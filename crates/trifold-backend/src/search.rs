@@ -10,12 +10,12 @@ use std::{
 
 use trifold_runtime::install;
 
-use crate::{BackendError, Refusal};
+use crate::{BackendError, Refusal, load::Failure};
 
 /// Plugins, or folders of plugins, with colons between: searched after those that the program names itself.
 pub const PATH: &str = "TRIFOLD_BACKEND_PATH";
 
-/// Set to `1` to take plugins that others than root and the user can change.
+/// Set to `1` to take plugins that belong to others than root and the user, or that everybody can change.
 pub const TRUST: &str = "TRIFOLD_BACKEND_TRUST";
 
 /// How long a plugin may take to say what it finds. A driver that starts, on a machine with several GPUs, has
@@ -41,7 +41,10 @@ pub struct Search {
     /// Whether to look in the places that every program has: the environment, beside the program, the user's
     /// data folder.
     pub standard_places: bool,
-    /// Whether to take plugins that others can change.
+    /// Whether Python packages are among the places beside the program. Not where the program is Python: it
+    /// knows its packages, and an interpreter has some that are none of a virtual environment's.
+    pub python_packages: bool,
+    /// Whether to take plugins that belong to others, or that everybody can change.
     pub trust_anyone: bool,
     /// How long a plugin may take when it is tried.
     pub limit: Duration,
@@ -62,6 +65,7 @@ impl Default for Search {
             paths: Vec::new(),
             packages: Vec::new(),
             standard_places: true,
+            python_packages: true,
             trust_anyone: std::env::var_os(TRUST).is_some_and(|value| value == "1"),
             limit: LIMIT,
         }
@@ -79,7 +83,7 @@ impl Search {
     }
 
     /// All plugins that are there, each once, and the places that could not be looked at.
-    pub(crate) fn candidates(&self) -> (Vec<Packaged>, Vec<Refusal>) {
+    pub(crate) fn candidates(&self) -> Candidates {
         let mut found = Candidates::default();
         for path in &self.paths {
             found.place("the program's own list", path, true);
@@ -91,21 +95,59 @@ impl Search {
             }
         }
         for package in &self.packages {
-            found.package(package.clone());
+            found.package(package.clone(), Named::No);
         }
         if self.standard_places {
-            for folder in beside_the_program().into_iter().chain(data_folder()) {
+            let program = std::env::current_exe();
+            let beside = program.map_or_else(
+                |_| Vec::new(),
+                |program| beside(&program, self.python_packages),
+            );
+            for folder in beside.into_iter().chain(data_folder()) {
                 found.place("the program's folder", &folder, false);
             }
         }
-        (found.plugins, found.refused)
+        found
     }
 }
 
+/// A plugin to look at.
+pub(crate) struct Candidate {
+    pub(crate) plugin: Packaged,
+    pub(crate) named: Named,
+}
+
+/// Whether somebody has named a plugin: who does so wants to know what becomes of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    No,
+    ByFolder,
+    Itself,
+}
+
+/// A plugin, or a place, that was looked at in vain.
+pub(crate) struct Missed {
+    pub(crate) refusal: Refusal,
+    pub(crate) named: Named,
+}
+
+impl Missed {
+    pub(crate) fn new(candidate: &Candidate, failure: Failure) -> Self {
+        let refusal = Refusal::new(&candidate.plugin.path, failure.error);
+        Self {
+            refusal: refusal.of_kind(failure.kind),
+            named: candidate.named,
+        }
+    }
+}
+
+/// What a search has found.
 #[derive(Default)]
-struct Candidates {
-    plugins: Vec<Packaged>,
-    refused: Vec<Refusal>,
+pub(crate) struct Candidates {
+    pub(crate) plugins: Vec<Candidate>,
+    pub(crate) missed: Vec<Missed>,
+    /// All that were looked at.
+    pub(crate) places: Vec<PathBuf>,
     known: BTreeSet<PathBuf>,
 }
 
@@ -113,60 +155,76 @@ impl Candidates {
     /// A plugin, or all plugins of a folder. One that somebody has named must be there.
     fn place(&mut self, place: &'static str, path: &Path, named: bool) {
         if !path.is_absolute() {
-            return self.refuse_relative(place, path);
+            return self.refuse_relative(place, path, named);
         }
-        match fs_err::metadata(path) {
-            Ok(found) if found.is_dir() => self.folder(path),
-            Ok(_) => self.package(Packaged {
-                path: path.to_owned(),
-                sha256: None,
-            }),
+        self.places.push(path.to_owned());
+        // Our own errors have the path.
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => self.folder(path, named),
+            Ok(_) => {
+                let path = path.to_owned();
+                let named = if named { Named::Itself } else { Named::No };
+                self.package(Packaged { path, sha256: None }, named);
+            }
             Err(source) if named => {
-                self.refuse(path, BackendError::io("Could not find", path, source));
+                let error = BackendError::io("Could not find", path, source);
+                self.refuse(path, error, named);
             }
             Err(_) => {}
         }
     }
 
-    fn folder(&mut self, folder: &Path) {
-        match fs_err::read_dir(folder) {
+    fn folder(&mut self, folder: &Path, named: bool) {
+        match std::fs::read_dir(folder) {
             Ok(entries) => {
                 let mut plugins: Vec<PathBuf> = entries
                     .filter_map(|entry| Some(entry.ok()?.path()))
                     .filter(|path| is_plugin(path))
                     .collect();
                 plugins.sort();
+                if plugins.is_empty() && named {
+                    let error = BackendError::NotAPlugin {
+                        path: folder.to_owned(),
+                        found: "a folder without any libtrifold-backend-*.so".into(),
+                    };
+                    self.refuse(folder, error, named);
+                }
+                let named = if named { Named::ByFolder } else { Named::No };
                 for path in plugins {
-                    self.package(Packaged { path, sha256: None });
+                    self.package(Packaged { path, sha256: None }, named);
                 }
             }
             Err(source) => {
-                self.refuse(folder, BackendError::io("Could not read", folder, source));
+                let error = BackendError::io("Could not read", folder, source);
+                self.refuse(folder, error, named);
             }
         }
     }
 
-    fn package(&mut self, package: Packaged) {
-        if !package.path.is_absolute() {
-            return self.refuse_relative("a package", &package.path);
+    fn package(&mut self, plugin: Packaged, named: Named) {
+        if !plugin.path.is_absolute() {
+            return self.refuse_relative("a package", &plugin.path, false);
         }
         // The same file by another way is the same plugin.
-        let real = fs_err::canonicalize(&package.path).unwrap_or_else(|_| package.path.clone());
+        let real = fs_err::canonicalize(&plugin.path).unwrap_or_else(|_| plugin.path.clone());
         if self.known.insert(real) {
-            self.plugins.push(package);
+            self.plugins.push(Candidate { plugin, named });
         }
     }
 
-    fn refuse_relative(&mut self, place: &'static str, path: &Path) {
+    fn refuse_relative(&mut self, place: &'static str, path: &Path, named: bool) {
         let error = BackendError::RelativePath {
             place,
             path: path.to_owned(),
         };
-        self.refuse(path, error);
+        self.refuse(path, error, named);
     }
 
-    fn refuse(&mut self, path: &Path, error: BackendError) {
-        self.refused.push(Refusal::new(path, error));
+    fn refuse(&mut self, path: &Path, error: BackendError, named: bool) {
+        self.missed.push(Missed {
+            refusal: Refusal::new(path, error),
+            named: if named { Named::Itself } else { Named::No },
+        });
     }
 }
 
@@ -176,11 +234,8 @@ fn is_plugin(path: &Path) -> bool {
     name.starts_with(b"libtrifold-backend-") && name.ends_with(b".so")
 }
 
-/// The program's folder, `lib/trifold` of its prefix, and Python packages installed there.
-fn beside_the_program() -> Vec<PathBuf> {
-    let Ok(program) = std::env::current_exe() else {
-        return Vec::new();
-    };
+/// A program's folder, `lib/trifold` of its prefix, and Python packages installed there.
+fn beside(program: &Path, python_packages: bool) -> Vec<PathBuf> {
     let Some(folder) = program.parent() else {
         return Vec::new();
     };
@@ -188,8 +243,11 @@ fn beside_the_program() -> Vec<PathBuf> {
     if let Some(prefix) = folder.parent() {
         folders.push(prefix.join("lib/trifold"));
     }
+    if !python_packages {
+        return folders;
+    }
     // An empty name: the folder of all packages.
-    for packages in install::of_program(&program, "") {
+    for packages in install::of_program(program, "") {
         let mut ours: Vec<PathBuf> = fs_err::read_dir(&packages)
             .into_iter()
             .flatten()
@@ -214,4 +272,22 @@ pub fn data_folder() -> Option<PathBuf> {
     let base = variable("XDG_DATA_HOME")
         .or_else(|| variable("HOME").map(|home| home.join(".local/share")))?;
     Some(base.join("trifold/backends"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beside;
+
+    #[test]
+    fn an_interpreter_lends_no_packages() {
+        let prefix = tempfile::tempdir().unwrap();
+        let package = prefix
+            .path()
+            .join("lib/python3.12/site-packages/trifold_cuda13");
+        fs_err::create_dir_all(&package).unwrap();
+        let program = prefix.path().join("bin/program");
+        let own = [prefix.path().join("bin"), prefix.path().join("lib/trifold")];
+        assert_eq!(beside(&program, false), own);
+        assert_eq!(beside(&program, true), [&own[..], &[package]].concat());
+    }
 }

@@ -1,14 +1,18 @@
 //! Which devices there are, and which one an engine gets.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use trifold_runtime::{Host, host::DeviceKind};
+use trifold_runtime::{EngineError, Host, host::DeviceKind};
 
 use crate::{
     BackendError, Device, DeviceRequest, Plugin, Refusal, Search,
     load::{self, Loaded},
     remote,
-    request::{DeviceName, Place},
+    request::{DeviceName, Place, each_once},
+    search::{Missed, Named, TRUST},
 };
 
 /// The devices of an engine, and the plugins that were looked at in vain.
@@ -102,11 +106,44 @@ impl std::str::FromStr for DeviceOptions {
 /// [`BackendError::Engine`] if the engine itself cannot run; what is wrong with a plugin is in
 /// [`Devices::refused`].
 pub fn devices(host: &'static Host, search: &Search) -> Result<Devices, BackendError> {
-    let refused = load_all(host, search, |_| true);
-    Ok(Devices {
-        devices: present(host)?,
-        refused,
-    })
+    check_trust();
+    let mut refused = refusals(load_all(host, search, |_| true).missed);
+    let present = present(host)?;
+    let mut devices = present.devices;
+    refused.extend(present.refused);
+    devices.retain_mut(|device| match ask_memory(host, device) {
+        Ok(()) => true,
+        Err(refusal) => {
+            refused.push(refusal);
+            false
+        }
+    });
+    Ok(Devices { devices, refused })
+}
+
+/// Asks a device of this computer for its memory. One of another computer is not asked: a server that has gone,
+/// or serves somebody else, is none of those who only look.
+fn ask_memory(host: &'static Host, device: &mut Device) -> Result<(), Refusal> {
+    if device.server.is_some() {
+        return Ok(());
+    }
+    match (host.memory(device.handle), &device.plugin) {
+        (Ok(memory), _) => {
+            device.memory_free = memory.free;
+            device.memory_total = memory.total;
+            Ok(())
+        }
+        (Err(error), Some(plugin)) => Err(failed(&plugin.path, &device.kind, &error)),
+        // The CPU works without.
+        (Err(_), None) => Ok(()),
+    }
+}
+
+/// A device that cannot say what it is.
+fn failed(plugin: &Path, kind: &str, error: &EngineError) -> Refusal {
+    let path = plugin.to_owned();
+    let said = error.to_string();
+    Refusal::new(plugin, BackendError::Refused { path, said }).of_kind(Some(kind.to_owned()))
 }
 
 /// Finds the devices that are asked for, in that order; none stands for the CPU alone. Says in one line of
@@ -119,6 +156,9 @@ pub fn select(
     request: &DeviceRequest,
     search: &Search,
 ) -> Result<Vec<Device>, BackendError> {
+    if *request != DeviceRequest::Cpu {
+        check_trust();
+    }
     match request {
         DeviceRequest::Cpu => Ok(Vec::new()),
         DeviceRequest::Auto => automatic(host, search),
@@ -127,13 +167,17 @@ pub fn select(
 }
 
 fn automatic(host: &'static Host, search: &Search) -> Result<Vec<Device>, BackendError> {
-    let (candidates, mut refused) = search.candidates();
-    for candidate in &candidates {
-        match load::load(host, candidate, search, |_| true) {
+    let candidates = search.candidates();
+    let mut missed = candidates.missed;
+    for candidate in &candidates.plugins {
+        match load::load(host, &candidate.plugin, search, |_| true) {
             Ok(Some(loaded)) => {
-                let mut found = present(host)?.into_iter();
+                let present = present(host)?;
+                let mut found = present.devices.into_iter();
+                // A server is used only by who names it.
                 let own = |device: &Device| {
                     device.accelerator.is_some()
+                        && device.server.is_none()
                         && device
                             .plugin
                             .as_ref()
@@ -142,28 +186,30 @@ fn automatic(host: &'static Host, search: &Search) -> Result<Vec<Device>, Backen
                 if let Some(device) = found.find(own) {
                     let why = format!("the first device of {}", loaded.note.title);
                     say(host, &device.to_string(), &why);
+                    warn_of_named(host, &without_spares(host, missed));
                     return Ok(vec![device]);
                 }
-                let path = loaded.path.clone();
-                let said = "it has no device".to_owned();
-                let error = BackendError::Refused { path, said };
-                refused.push(Refusal::new(&loaded.path, error));
+                let failures = present.refused.into_iter();
+                let failures = failures.filter(|refusal| refusal.path == loaded.path);
+                missed.extend(failures.map(|refusal| Missed {
+                    refusal,
+                    named: candidate.named,
+                }));
             }
             Ok(None) => {}
-            Err(error) => refused.push(Refusal::new(&candidate.path, error)),
+            Err(failure) => missed.push(Missed::new(candidate, failure)),
         }
     }
-    let why = match refused.first() {
-        Some(first) if refused.len() > 1 => {
-            format!(
-                "{}; {} more plugins cannot be used",
-                first.error,
-                refused.len() - 1
-            )
+    let why = match missed.first() {
+        Some(first) if missed.len() > 1 => {
+            let more = missed.len() - 1;
+            format!("{}; {more} more plugins cannot be used", first.refusal)
         }
-        Some(first) => first.error.to_string(),
-        None => "there is no backend plugin".into(),
+        Some(first) => first.refusal.to_string(),
+        None if candidates.plugins.is_empty() => "there is no backend plugin".into(),
+        None => "no backend plugin has a device here".into(),
     };
+    warn_of_named(host, &missed);
     say(host, "cpu", &why);
     Ok(Vec::new())
 }
@@ -172,76 +218,178 @@ fn say(host: &Host, device: &str, why: &str) {
     tracing::info!(target: "trifold::backend", engine = host.engine().name(), "device {device}: {why}");
 }
 
+/// What somebody has named is missed by nobody but them, and they read no information.
+fn warn_of_named(host: &Host, missed: &[Missed]) {
+    for Missed { refusal, .. } in missed.iter().filter(|one| one.named != Named::No) {
+        let hint = refusal.error.hint();
+        let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
+        tracing::warn!(
+            target: "trifold::backend",
+            engine = host.engine().name(),
+            "backend plugin not used: {refusal}{hint}"
+        );
+    }
+}
+
+/// A value that means nothing here must not look as if it did.
+fn check_trust() {
+    let value = std::env::var_os(TRUST).unwrap_or_default();
+    if !["", "0", "1"].iter().any(|known| value == *known) {
+        tracing::warn!(
+            target: "trifold::backend",
+            "Expected 1 in {TRUST}, or nothing (found: {}): it has no effect",
+            value.display()
+        );
+    }
+}
+
 fn named(
     host: &'static Host,
     request: &DeviceRequest,
     names: &[DeviceName],
     search: &Search,
 ) -> Result<Vec<Device>, BackendError> {
+    if !each_once(names) {
+        return Err(BackendError::Request {
+            found: request.to_string(),
+        });
+    }
     let wanted = |kind: &str| names.iter().any(|name| name.kind == kind);
-    let refused = load_all(host, search, wanted);
+    let Looked { mut missed, places } = load_all(host, search, wanted);
     for name in names {
         if let Place::Server(address) = &name.place {
             remote::add(host, &name.kind, address)?;
         }
     }
-    let there = present(host)?;
+    let there = present(host)?.devices;
     let find = |name: &DeviceName| {
         there
             .iter()
             .find(|device| device.accelerator.is_some() && device.is(name))
             .cloned()
     };
-    let found: Option<Vec<Device>> = names.iter().map(find).collect();
-    found.ok_or_else(|| BackendError::NoDevice {
+    if let Some(found) = names.iter().map(find).collect() {
+        warn_of_named(host, &missed);
+        return Ok(found);
+    }
+    // The others are told of, too: one of them may be meant.
+    for other in load_all(host, search, |kind| !wanted(kind)).missed {
+        let same = |one: &Missed| one.refusal.path == other.refusal.path;
+        if !missed.iter().any(same) {
+            missed.push(other);
+        }
+    }
+    let present = present(host)?;
+    let mut tried = refusals(missed);
+    tried.extend(present.refused);
+    Err(BackendError::NoDevice {
         request: request.to_string(),
-        there: there.iter().map(Device::id).collect(),
-        tried: refused,
+        there: present.devices.iter().map(Device::id).collect(),
+        tried,
+        searched: places,
     })
 }
 
-/// Loads every plugin whose kind is wanted. Returns those that could not be.
+/// What has come of a search.
+pub(crate) struct Looked {
+    pub(crate) missed: Vec<Missed>,
+    /// The places that were searched, if there was no plugin in any.
+    pub(crate) places: Vec<PathBuf>,
+}
+
+/// Loads every plugin whose kind is wanted.
 pub(crate) fn load_all(
     host: &'static Host,
     search: &Search,
     wanted: impl Fn(&str) -> bool,
-) -> Vec<Refusal> {
-    let (candidates, mut refused) = search.candidates();
-    for candidate in &candidates {
-        if let Err(error) = load::load(host, candidate, search, |note| wanted(&note.kind)) {
-            refused.push(Refusal::new(&candidate.path, error));
+) -> Looked {
+    let mut candidates = search.candidates();
+    let mut missed = candidates.missed;
+    for candidate in &candidates.plugins {
+        let plugin = &candidate.plugin;
+        if let Err(failure) = load::load(host, plugin, search, |note| wanted(&note.kind)) {
+            missed.push(Missed::new(candidate, failure));
         }
     }
-    refused
+    // A place that was refused is told with the reason.
+    let refused = |place: &PathBuf| missed.iter().any(|one| one.refusal.path == *place);
+    candidates
+        .places
+        .retain(|place| candidates.plugins.is_empty() && !refused(place));
+    Looked {
+        missed: without_spares(host, missed),
+        places: candidates.places,
+    }
 }
 
-/// All devices that the engine has now. Its own CPU comes first.
-fn present(host: &'static Host) -> Result<Vec<Device>, BackendError> {
+/// Leaves out the plugins for other devices of a kind that is loaded: packages bring several, such as those for
+/// older and newer GPUs, and at most one of them has something to do here.
+fn without_spares(host: &'static Host, mut missed: Vec<Missed>) -> Vec<Missed> {
+    let loaded = load::loaded(host);
+    missed.retain(|one| {
+        let spare = matches!(
+            *one.refusal.error,
+            BackendError::Refused { .. } | BackendError::KindTaken { .. }
+        );
+        let is_there = loaded
+            .iter()
+            .any(|other| Some(&other.note.kind) == one.refusal.kind.as_ref());
+        // Who names a file asks for that one.
+        !(spare && is_there && one.named != Named::Itself)
+    });
+    missed
+}
+
+pub(crate) fn refusals(missed: Vec<Missed>) -> Vec<Refusal> {
+    missed.into_iter().map(|one| one.refusal).collect()
+}
+
+/// What the engine has now.
+struct Present {
+    /// All devices, the CPU first; nobody has asked for their memory.
+    devices: Vec<Device>,
+    /// Those that cannot say what they are.
+    refused: Vec<Refusal>,
+}
+
+fn present(host: &'static Host) -> Result<Present, BackendError> {
     let loaded = load::loaded(host);
     let mut counts: BTreeMap<(String, Option<String>), usize> = BTreeMap::new();
     let mut accelerators = 0;
     let mut devices = Vec::new();
+    let mut refused = Vec::new();
     for found in host.devices()? {
         let owner = loaded.iter().find(|one| one.backend == found.backend);
+        let described = match (host.describe(found.handle), owner) {
+            (Ok(described), _) => described,
+            (Err(error), None) => return Err(error.into()),
+            (Err(error), Some(owner)) => {
+                refused.push(failed(&owner.path, &owner.note.kind, &error));
+                // It keeps its number: the next one must not answer in its place.
+                *counts.entry((owner.note.kind.clone(), None)).or_default() += 1;
+                accelerators += 1;
+                continue;
+            }
+        };
         let plugin = owner.map(|loaded| plugin_of(loaded));
         let kind = owner.map_or("cpu", |loaded| &loaded.note.kind).to_owned();
-        let accelerator = (found.kind == DeviceKind::Gpu).then(|| {
+        let accelerator = (described.kind == DeviceKind::Gpu).then(|| {
             accelerators += 1;
             accelerators - 1
         });
-        if plugin.is_none() && found.kind != DeviceKind::Cpu {
+        if plugin.is_none() && described.kind != DeviceKind::Cpu {
             continue;
         }
-        let server = owner.and_then(|_| remote::server_of(host, &found.description));
+        let server = owner.and_then(|_| remote::server_of(host, &described.description));
         let index = counts.entry((kind.clone(), server.clone())).or_default();
         devices.push(Device {
             kind,
             index: *index,
             server,
-            name: found.name,
-            description: found.description,
-            memory_free: found.memory_free,
-            memory_total: found.memory_total,
+            name: described.name,
+            description: described.description,
+            memory_free: 0,
+            memory_total: 0,
             plugin,
             handle: found.handle,
             accelerator,
@@ -249,7 +397,7 @@ fn present(host: &'static Host) -> Result<Vec<Device>, BackendError> {
         *index += 1;
     }
     devices.sort_by_key(|device| device.plugin.is_some());
-    Ok(devices)
+    Ok(Present { devices, refused })
 }
 
 fn plugin_of(loaded: &Loaded) -> Plugin {

@@ -1,4 +1,4 @@
-//! Whether a plugin is what its package says, and nobody else's doing.
+//! Whether a plugin is what its package says, and no stranger's doing.
 
 use std::{
     fmt::Write as _,
@@ -17,8 +17,9 @@ const STICKY: u32 = 0o1000;
 /// Checks who can change a plugin. Returns its real path.
 pub(crate) fn place(named: &Path, search: &Search) -> Result<PathBuf, BackendError> {
     let io = |source| BackendError::io("Could not find", named, source);
-    let path = fs_err::canonicalize(named).map_err(io)?;
-    let found = fs_err::metadata(&path).map_err(io)?;
+    // Our own errors have the path.
+    let path = std::fs::canonicalize(named).map_err(io)?;
+    let found = std::fs::metadata(&path).map_err(io)?;
     if !found.is_file() {
         return Err(BackendError::NotAPlugin {
             path,
@@ -38,22 +39,10 @@ pub(crate) fn place(named: &Path, search: &Search) -> Result<PathBuf, BackendErr
     Ok(path)
 }
 
-/// Compares a plugin with what its package states.
-pub(crate) fn contents(path: &Path, sha256: &str) -> Result<(), BackendError> {
-    let found = digest(path)?;
-    if found.eq_ignore_ascii_case(sha256) {
-        return Ok(());
-    }
-    Err(BackendError::Digest {
-        path: path.to_owned(),
-        expected: sha256.to_owned(),
-        found,
-    })
-}
-
-/// Who else than root and the user can change a file, or put another in its place.
+/// Whether a file belongs to somebody else, or everybody can change it or put another in its place. Members of its
+/// group may: on most systems users have groups of their own, which own and may write what pip installs.
 fn doubt(place: &Path) -> Result<Option<String>, BackendError> {
-    let found = fs_err::metadata(place)
+    let found = std::fs::metadata(place)
         .map_err(|source| BackendError::io("Could not read", place, source))?;
     let owner = found.uid();
     let shown = place.display();
@@ -76,7 +65,8 @@ fn user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-fn digest(path: &Path) -> Result<String, BackendError> {
+/// The SHA-256 of a file, in hexadecimal digits.
+pub(crate) fn digest(path: &Path) -> Result<String, BackendError> {
     let io = |source| BackendError::io("Could not read", path, source);
     let mut file = std::fs::File::open(path).map_err(io)?;
     let mut digest = Sha256::new();

@@ -10,15 +10,22 @@ namespace {
 
 enum class device_kind : int32_t { other = 0, cpu = 1, gpu = 2 };
 
+// What is known of a device without asking it.
 struct device {
     ggml_backend_dev_t handle;
     ggml_backend_reg_t backend;
+};
+
+struct description {
     device_kind kind;
     // Of the backend, which is never unloaded.
     const char * name;
     const char * description;
-    size_t memory_free;
-    size_t memory_total;
+};
+
+struct memory {
+    size_t free;
+    size_t total;
 };
 
 // Revisions differ in what they have besides these two: all of it is some kind of GPU.
@@ -83,15 +90,20 @@ size_t count_devices() {
     return ggml_backend_dev_count();
 }
 
-device describe_device(size_t index) {
+device device_at(size_t index) {
     ggml_backend_dev_t handle = ggml_backend_dev_get(index);
-    device found{};
-    found.handle = handle;
-    found.backend = ggml_backend_dev_backend_reg(handle);
-    found.kind = kind_of(handle);
-    found.name = ggml_backend_dev_name(handle);
-    found.description = ggml_backend_dev_description(handle);
-    ggml_backend_dev_memory(handle, &found.memory_free, &found.memory_total);
+    return {handle, ggml_backend_dev_backend_reg(handle)};
+}
+
+description describe_device(ggml_backend_dev_t handle) {
+    return {kind_of(handle), ggml_backend_dev_name(handle), ggml_backend_dev_description(handle)};
+}
+
+// Apart from the description: a GPU sets up a context for the answer, and another computer is asked over the
+// network.
+memory memory_of(ggml_backend_dev_t handle) {
+    memory found{};
+    ggml_backend_dev_memory(handle, &found.free, &found.total);
     return found;
 }
 
@@ -105,7 +117,9 @@ struct host {
     trifold_plugin_route route;
     guarded_fn<&load_plugin> load;
     guarded_fn<&count_devices> count;
+    guarded_fn<&device_at> at;
     guarded_fn<&describe_device> describe;
+    guarded_fn<&memory_of> memory;
     guarded_fn<&find_procedure> procedure;
     guarded_fn<&call_procedure> call;
     guarded_fn<&add_devices_of> add_server;
@@ -116,7 +130,9 @@ const host table = {
     {send, trifold::is_inside, trifold::on_ggml_abort},
     &trifold::guarded<&load_plugin>::call,
     &trifold::guarded<&count_devices>::call,
+    &trifold::guarded<&device_at>::call,
     &trifold::guarded<&describe_device>::call,
+    &trifold::guarded<&memory_of>::call,
     &trifold::guarded<&find_procedure>::call,
     &trifold::guarded<&call_procedure>::call,
     &trifold::guarded<&add_devices_of>::call,

@@ -187,7 +187,55 @@ fn the_program_lists_devices_and_refuses_what_is_not_there() {
     assert_eq!(cpu.stdout, other.stdout);
     let missing = generate("cuda");
     assert_eq!(missing.code, Some(1), "{missing}");
-    let expected = "error: Device not found: cuda:0 (there are: cpu)";
+    let expected = "error: Device not found: cuda:0 (there are: cpu, twin:0, twin:1)";
     assert!(missing.stderr.contains(expected), "{missing}");
     assert_eq!(generate("cuda:x").code, Some(2));
+}
+
+#[test]
+fn layers_and_shares_reach_the_engine() {
+    let plugin = twin("llama");
+    let model = model("story/trifold-story.gguf");
+    let generate = |options: &[&str]| {
+        let mut arguments = vec!["generate", PROMPT, "--model", model.to_str().unwrap()];
+        arguments.extend(["--max-tokens", "1", "--backend", plugin.to_str().unwrap()]);
+        arguments.extend(["-vv"].iter().chain(options));
+        trifold(arguments).run()
+    };
+    let two = ["--device", "twin:0,twin:1"];
+    for (options, expected) in [
+        (&["--device", "twin:1"][..], (0, 9)),
+        (&["--device", "twin", "--gpu-layers", "3"], (3, 0)),
+        (&["--device", "twin", "--gpu-layers", "0"], (0, 0)),
+        (&[two[0], two[1], "--tensor-split", "2,1"], (6, 3)),
+        (&[two[0], two[1], "--tensor-split", "1,2"], (3, 6)),
+    ] {
+        let outcome = generate(options);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        // As the engine's log says of each layer; the last one is the output.
+        let on = |device: &str| {
+            let lines = outcome.stderr.lines();
+            lines
+                .filter(|line| {
+                    line.contains("load_tensors: layer")
+                        && line.contains(&format!("assigned to device {device}"))
+                })
+                .count()
+        };
+        assert_eq!(
+            (on("TWIN0"), on("TWIN1")),
+            expected,
+            "{options:?}: {outcome}"
+        );
+    }
+    let wrong = generate(&[two[0], two[1], "--tensor-split", "1,2,3"]);
+    assert_eq!(wrong.code, Some(1), "{wrong}");
+    let words = "Expected a share of each of the 2 devices, 0 or more, and not all 0 for option \
+                 tensor_split (found: [1.0, 2.0, 3.0])";
+    assert!(wrong.stderr.contains(words), "{wrong}");
+    for bad in [["--gpu-layers", "some"], ["--tensor-split", "1,most"]] {
+        let wrong = generate(&bad);
+        assert_eq!(wrong.code, Some(2), "{wrong}");
+        assert!(wrong.stderr.contains(bad[0]), "{wrong}");
+    }
 }

@@ -116,3 +116,23 @@ fn no_model_at_all() {
     assert_eq!(error.to_string(), "Expected a model file (found: none)");
     assert!(error.hint().is_some());
 }
+
+/// They run on the plugin that `TRIFOLD_BACKEND_PATH` names, if it names one, and else on the CPU.
+#[test]
+fn the_tests_run_where_they_are_told_to() {
+    let model = demo_model();
+    let used = model
+        .device()
+        .and_then(|device| Some(device.plugin.as_ref()?.path.clone()));
+    let Some(named) = std::env::var_os("TRIFOLD_BACKEND_PATH") else {
+        assert_eq!(used, None);
+        return;
+    };
+    let used = used.expect("a device of the plugin that is named");
+    let mut named = std::env::split_paths(&named).map(|path| fs_err::canonicalize(path).unwrap());
+    assert!(
+        named.any(|path| used.starts_with(path)),
+        "{}",
+        used.display()
+    );
+}

@@ -29,6 +29,7 @@ impl Options<'_> {
 
 fn search(plugins: Plugins) -> Search {
     let mut search = Search::default();
+    search.python_packages = false;
     search.packages = plugins
         .into_iter()
         .map(|(path, sha256)| Packaged { path, sha256 })
@@ -74,7 +75,7 @@ pub fn devices(
     let refused = found.refused.iter().map(|refusal| {
         let hint = refusal.error.hint();
         let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
-        format!("{}{hint}", refusal.error)
+        format!("{refusal}{hint}")
     });
     Ok((
         found.devices.into_iter().map(row).collect(),

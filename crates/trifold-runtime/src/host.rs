@@ -60,22 +60,32 @@ pub enum DeviceKind {
 }
 
 /// A device that an engine's ggml has.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct HostDevice {
     /// Itself.
     pub handle: DeviceHandle,
     /// The backend that it belongs to.
     pub backend: BackendHandle,
+}
+
+/// What a device says of itself.
+#[derive(Clone, Debug)]
+pub struct Description {
     /// What it may be used for.
     pub kind: DeviceKind,
     /// Its name, such as `CUDA0`.
     pub name: String,
     /// What it is, such as the name of the GPU.
     pub description: String,
-    /// Bytes of memory that nobody uses; 0 if it does not say.
-    pub memory_free: u64,
-    /// Bytes of memory in all; 0 if it does not say.
-    pub memory_total: u64,
+}
+
+/// The memory of a device.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// Bytes that nobody uses; 0 if it does not say.
+    pub free: u64,
+    /// Bytes in all; 0 if it does not say.
+    pub total: u64,
 }
 
 /// The engine's table; mirrors `host` of the shim. Each function but those of the route is guarded.
@@ -85,7 +95,9 @@ pub struct Table {
     route: Route,
     load: unsafe extern "C" fn(*mut Fault, *mut *mut c_void, *const c_char) -> bool,
     count: unsafe extern "C" fn(*mut Fault, *mut usize) -> bool,
-    describe: unsafe extern "C" fn(*mut Fault, *mut RawDevice, usize) -> bool,
+    at: unsafe extern "C" fn(*mut Fault, *mut RawDevice, usize) -> bool,
+    describe: unsafe extern "C" fn(*mut Fault, *mut RawDescription, *mut c_void) -> bool,
+    memory: unsafe extern "C" fn(*mut Fault, *mut RawMemory, *mut c_void) -> bool,
     procedure:
         unsafe extern "C" fn(*mut Fault, *mut *mut c_void, *mut c_void, *const c_char) -> bool,
     call: unsafe extern "C" fn(*mut Fault, *mut (), *mut c_void) -> bool,
@@ -106,11 +118,21 @@ pub struct Table {
 struct RawDevice {
     handle: *mut c_void,
     backend: *mut c_void,
+}
+
+/// Mirrors `description` of the shim.
+#[repr(C)]
+struct RawDescription {
     kind: i32,
     name: *const c_char,
     description: *const c_char,
-    memory_free: usize,
-    memory_total: usize,
+}
+
+/// Mirrors `memory` of the shim.
+#[repr(C)]
+struct RawMemory {
+    free: usize,
+    total: usize,
 }
 
 /// An engine, as a backend loader sees it. Each `-sys` crate has one.
@@ -224,7 +246,7 @@ impl Host {
         })
     }
 
-    /// All devices that the engine's ggml has.
+    /// All devices that the engine's ggml has; none of them is asked anything.
     ///
     /// # Errors
     /// What the engine throws.
@@ -234,11 +256,40 @@ impl Host {
         (0..count)
             .filter_map(|index| {
                 // SAFETY: as above; there are so many devices, and they are never removed.
-                let raw = self
-                    .call(|table, fault, result| unsafe { (table.describe)(fault, result, index) });
+                let raw =
+                    self.call(|table, fault, result| unsafe { (table.at)(fault, result, index) });
                 raw.map(|raw| device(&raw)).transpose()
             })
             .collect()
+    }
+
+    /// Asks one of the engine's devices what it is.
+    ///
+    /// # Errors
+    /// What the engine throws.
+    pub fn describe(&self, device: DeviceHandle) -> Result<Description, EngineError> {
+        // SAFETY: a function of the table with this signature; devices are never removed.
+        let raw = self.call(|table, fault, result| unsafe {
+            (table.describe)(fault, result, device.as_ptr())
+        })?;
+        Ok(description(&raw))
+    }
+
+    /// Asks one of the engine's devices for its memory. A GPU sets up a context for the answer, which takes time
+    /// and some of that memory. A device of another computer is asked over the network: if that fails while a
+    /// model uses it, the process may end, so leave those alone.
+    ///
+    /// # Errors
+    /// What the engine throws.
+    pub fn memory(&self, device: DeviceHandle) -> Result<Memory, EngineError> {
+        // SAFETY: as in `describe`.
+        let raw: RawMemory = self.call(|table, fault, result| unsafe {
+            (table.memory)(fault, result, device.as_ptr())
+        })?;
+        Ok(Memory {
+            free: raw.free as u64,
+            total: raw.total as u64,
+        })
     }
 
     /// Calls a function without arguments that a backend offers by name, guarded. False if it has none of
@@ -270,6 +321,13 @@ impl Host {
 }
 
 fn device(raw: &RawDevice) -> Option<HostDevice> {
+    Some(HostDevice {
+        handle: DeviceHandle(NonNull::new(raw.handle)?),
+        backend: BackendHandle(NonNull::new(raw.backend)?),
+    })
+}
+
+fn description(raw: &RawDescription) -> Description {
     let text = |text: *const c_char| {
         if text.is_null() {
             return String::new();
@@ -278,9 +336,7 @@ fn device(raw: &RawDevice) -> Option<HostDevice> {
         let text = unsafe { CStr::from_ptr(text) };
         text.to_string_lossy().into_owned()
     };
-    Some(HostDevice {
-        handle: DeviceHandle(NonNull::new(raw.handle)?),
-        backend: BackendHandle(NonNull::new(raw.backend)?),
+    Description {
         kind: match raw.kind {
             1 => DeviceKind::Cpu,
             2 => DeviceKind::Gpu,
@@ -288,7 +344,5 @@ fn device(raw: &RawDevice) -> Option<HostDevice> {
         },
         name: text(raw.name),
         description: text(raw.description),
-        memory_free: raw.memory_free as u64,
-        memory_total: raw.memory_total as u64,
-    })
+    }
 }

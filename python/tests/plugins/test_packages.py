@@ -68,6 +68,112 @@ def test_a_package_comes_and_goes(wheels, child):
     assert (after["devices"], after["answers"]) == (before["devices"], before["answers"])
 
 
+#: Where a text model's layers lie, as the engine's log says, and what the model tells.
+LAYERS = """
+import json, logging, os, re
+os.environ["TRIFOLD_CPU_LEVEL"] = "x86-64-v3"
+from trifold_llama import Llama
+
+lines = []
+handler = logging.Handler()
+handler.emit = lambda record: lines.append(record.getMessage())
+logging.basicConfig(level=1, handlers=[handler])
+
+def layers(**options):
+    lines.clear()
+    with Llama("demo:story", threads=1, **options) as llm:
+        told = llm.generate("Once upon a time", max_tokens=16, temperature=0).text
+    placed = re.compile(r"layer +(\\d+) assigned to device (TWIN\\d)")
+    on = dict.fromkeys(["TWIN0", "TWIN1"], 0)
+    for line in lines:
+        if found := placed.search(line):
+            on[found[2]] += 1
+    return told, on["TWIN0"], on["TWIN1"]
+"""
+
+
+def test_a_text_model_lies_where_it_is_told_to(wheels, child):
+    script = f"""{LAYERS}
+found = [
+    layers(device="cpu"),
+    layers(device="twin:1"),
+    layers(device=["twin:0", "twin:1"], tensor_split=[1, 0]),
+    layers(device=("twin:1", "twin:0"), tensor_split=(1, 0)),
+    layers(device=["twin:0", "twin:1"], tensor_split=[2, 1]),
+    layers(device="twin:0,twin:1", tensor_split=[0.25, 0.5]),
+    layers(device="twin", gpu_layers=3),
+    layers(device="twin", gpu_layers=0),
+    layers(device="twin", gpu_layers=1000),
+]
+print(json.dumps(found))
+"""
+    with installed(wheels, "trifold-twin"):
+        found = json.loads(child(script, timeout=300))
+    told = {text for text, *_ in found}
+    assert len(told) == 1 and len(told.pop()) > 20
+    # Nine of them: the last is the output.
+    whole = [(0, 0), (0, 9), (9, 0), (0, 9), (6, 3), (3, 6), (3, 0), (0, 0), (9, 0)]
+    assert [(first, second) for _, first, second in found] == whole
+
+
+def test_what_a_text_model_cannot_do_with_devices(wheels, child):
+    script = """
+    import json
+    import trifold_llama
+
+    def error(**options):
+        try:
+            trifold_llama.Llama("demo:story", **{"device": "twin", **options})
+        except (TypeError, trifold_llama.OptionError, trifold_llama.DeviceError) as error:
+            return f"{type(error).__name__}: {error}"
+        return "it was taken"
+
+    two = {"device": ["twin:0", "twin:1"]}
+    print(json.dumps([
+        error(gpu_layers=-1),
+        error(gpu_layers=2**40),
+        error(gpu_layers=1.5),
+        error(tensor_split=[1, 2]),
+        error(tensor_split=[0, 0], **two),
+        error(tensor_split=[1, float("nan")], **two),
+        error(tensor_split=[1, -1], **two),
+        error(tensor_split=3),
+        error(device="cpu", tensor_split=[1]),
+        error(device=[]),
+        error(device=["twin", "cpu"]),
+        error(device=["twin", 1]),
+        error(device=["twin:0", "twin:5"]),
+    ]))
+    """
+    with installed(wheels, "trifold-twin"):
+        found = json.loads(child(script, timeout=300))
+    shares = (
+        "OptionError: Expected a share of each of the {} devices, 0 or more, and not all 0 "
+        "for option tensor_split"
+    )
+    device = (
+        "OptionError: Expected a device such as auto, cpu, cuda or cuda:1, or several with commas, each once"
+    )
+    expected = [
+        "OptionError: Value out of range for option gpu_layers (found: -1)",
+        f"OptionError: Value out of range for option gpu_layers (found: {2**40})",
+        "TypeError: Wrong type for option gpu_layers (found: float)",
+        f"{shares.format(1)} (found: [1.0, 2.0])",
+        f"{shares.format(2)} (found: [0.0, 0.0])",
+        f"{shares.format(2)} (found: [1.0, NaN])",
+        f"{shares.format(2)} (found: [1.0, -1.0])",
+        "TypeError: Wrong type for option tensor_split (found: int)",
+        f"{shares.format(0)} (found: [1.0])",
+        f'{device} (found: "")',
+        f'{device} (found: "twin,cpu")',
+        "TypeError: Wrong type for option device (found: list)",
+        "DeviceError: Device not found: twin:0,twin:5 (there are: cpu, twin:0, twin:1)",
+    ]
+    assert len(found) == len(expected)
+    for message, start in zip(found, expected):
+        assert message.startswith(start)
+
+
 def test_a_changed_file_is_refused(wheels, child):
     """It is not the one whose SHA-256 the package states."""
     with installed(wheels, "trifold-twin"):

@@ -2,7 +2,7 @@
  *
  * A plugin has its own copy of ggml-base inside, with a log and an abort callback of its own. An engine hands
  * it a route for both, so that what happens inside a plugin is told, and fails, as if the engine had no plugin.
- * Mirrored by crates/trifold-backend/src/ffi.rs. */
+ * Mirrored by crates/trifold-backend/src/load.rs. */
 #pragma once
 
 #include <stdbool.h>

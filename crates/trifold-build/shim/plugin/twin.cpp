@@ -6,6 +6,7 @@
 #include "ggml-impl.h"
 #include "ggml.h"
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -120,7 +121,17 @@ const char * device_description(ggml_backend_dev_t) {
     return "The CPU in the part of an accelerator";
 }
 
+// Whether this is a copy whose name says that it is wrong in some way.
+bool is_named(const char * how) {
+    Dl_info self{};
+    const bool found = dladdr(reinterpret_cast<void *>(&is_named), &self) != 0 && self.dli_fname != nullptr;
+    return found && std::strstr(self.dli_fname, how) != nullptr;
+}
+
 void device_memory(ggml_backend_dev_t, size_t * free, size_t * total) {
+    // As of a device that fails after a while: its trial and one look are well.
+    static std::atomic<size_t> n_asked{0};
+    GGML_ASSERT(n_asked++ < n_devices || !is_named("-tired.so"));
     const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     *total = page * static_cast<size_t>(sysconf(_SC_PHYS_PAGES));
     *free = page * static_cast<size_t>(sysconf(_SC_AVPHYS_PAGES));
@@ -200,14 +211,10 @@ void speak() {
 
 // A copy of this file whose name says so does not come through its start.
 void behave_as_named() {
-    Dl_info self{};
-    if (dladdr(reinterpret_cast<void *>(&behave_as_named), &self) == 0 || self.dli_fname == nullptr) {
-        return;
-    }
-    if (std::strstr(self.dli_fname, "-crash.so") != nullptr) {
+    if (is_named("-crash.so")) {
         *static_cast<volatile int *>(nullptr) = 1;
     }
-    while (std::strstr(self.dli_fname, "-hang.so") != nullptr) {
+    while (is_named("-hang.so")) {
         usleep(10 * 1000);
     }
 }

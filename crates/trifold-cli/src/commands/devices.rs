@@ -106,7 +106,7 @@ fn row(device: &Device) -> Row {
 fn refused(refusal: &Refusal) -> Refused {
     Refused {
         path: refusal.path.display().to_string(),
-        reason: refusal.error.to_string(),
+        reason: refusal.to_string(),
         hint: refusal.error.hint(),
     }
 }

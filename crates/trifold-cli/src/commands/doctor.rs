@@ -229,6 +229,10 @@ impl Report {
             "f16c",
             "bmi2",
             "avx512f",
+            "avx512bw",
+            "avx512cd",
+            "avx512dq",
+            "avx512vl",
             "avx512vnni",
             "avx512bf16",
         ];

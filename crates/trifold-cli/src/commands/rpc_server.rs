@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, SocketAddrV4};
 
-use trifold_backend::{BackendError, DeviceRequest};
+use trifold_backend::BackendError;
 use trifold_runtime::threads;
 
 use crate::{error::CliError, interrupt, ui::Ui};
@@ -49,14 +49,11 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The device to serve: the CPU, unless another one is asked for.
+/// The device to serve, as the option says: an accelerator of this computer if there is one, unless another is
+/// asked for.
 fn device(ui: &Ui) -> Result<trifold_backend::Device, CliError> {
     let options = ui.devices();
-    let found = match &options.device {
-        DeviceRequest::Named(_) => options.select_one(HOST)?,
-        DeviceRequest::Auto | DeviceRequest::Cpu => None,
-    };
-    if let Some(device) = found {
+    if let Some(device) = options.select_one(HOST)? {
         return Ok(device);
     }
     // Its own, which comes first: no plugin is looked for.
@@ -66,6 +63,7 @@ fn device(ui: &Ui) -> Result<trifold_backend::Device, CliError> {
         request: "cpu".into(),
         there: Vec::new(),
         tried: Vec::new(),
+        searched: Vec::new(),
     };
     Ok(devices.into_iter().next().ok_or_else(missing)?)
 }
