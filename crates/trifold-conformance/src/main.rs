@@ -17,20 +17,27 @@ mod speech;
 mod text;
 
 use std::{
+    io::Write as _,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
-use trifold_backend::{DeviceOptions, DeviceRequest, Search};
+use trifold_backend::{BackendError, DeviceOptions, DeviceRequest, Search};
 
 use crate::{
     answers::Answers,
     models::{Files, Size},
 };
 
+/// The exit code for a plugin that works, but finds nothing here to compute on.
+const NO_DEVICE: u8 = 3;
+
 /// Runs an engine on fixed inputs and writes down every number that comes out.
+///
+/// Exit code: 3 if the plugin works, but finds nothing here to compute on.
 #[derive(Parser)]
 #[command(name = "trifold-conformance", version)]
 struct Arguments {
@@ -80,11 +87,12 @@ enum Engine {
     Whisper,
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let files = Files::make(&arguments.models, arguments.size)?;
     if arguments.save_models {
-        return save(arguments.engine, &files, &arguments.output);
+        let files = Files::make(&arguments.models, arguments.size)?;
+        save(arguments.engine, &files, &arguments.output)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let on = Place {
         devices: DeviceOptions {
@@ -93,10 +101,39 @@ fn main() -> Result<()> {
         },
         threads: arguments.threads,
     };
+    if let Err(error) = available(arguments.engine, &on) {
+        if !is_without_device(&error) {
+            return Err(error.into());
+        }
+        writeln!(std::io::stderr(), "{error}")?;
+        return Ok(ExitCode::from(NO_DEVICE));
+    }
+    let files = Files::make(&arguments.models, arguments.size)?;
     let answers = run(arguments.engine, &files, &on)?;
     let json = serde_json::to_vec(&answers).context("Could not write JSON")?;
     fs_err::write(&arguments.output, json)?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+fn available(engine: Engine, on: &Place) -> Result<(), BackendError> {
+    let found = match engine {
+        #[cfg(feature = "diffusion")]
+        Engine::Diffusion => on.devices.select(trifold_diffusion::host()),
+        #[cfg(feature = "llama")]
+        Engine::Llama => on.devices.select(trifold_llama::host()),
+        #[cfg(feature = "whisper")]
+        Engine::Whisper => on.devices.select(trifold_whisper::host()),
+    };
+    found.map(drop)
+}
+
+/// Whether nothing is wrong with the plugin: it ran, and found no driver, or no GPU of its own.
+fn is_without_device(error: &BackendError) -> bool {
+    let BackendError::NoDevice { tried, .. } = error else {
+        return false;
+    };
+    let refused = |error: &BackendError| matches!(error, BackendError::Refused { .. });
+    tried.iter().all(|one| refused(&one.error))
 }
 
 fn save(engine: Engine, files: &Files, folder: &Path) -> Result<()> {

@@ -10,6 +10,9 @@
 //! 3. **Numbers** tell whether it still computes the same. The program of `crates/trifold-conformance` is built
 //!    both ways, and what both give for the same models and inputs is compared, within [`Tolerances`].
 //!
+//! A plugin that is there already is tried with every engine that it is made for: its fingerprint against the
+//! engine's, and what its device gives against the CPU.
+//!
 //! ```no_run
 //! use trifold_pack::align::{Options, align};
 //!
@@ -23,11 +26,13 @@
 mod compare;
 mod compile;
 mod error;
+mod plugins;
 mod program;
 mod render;
 mod report;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -39,14 +44,15 @@ use trifold_build::{
 
 use self::{
     compare::Answers,
-    program::{Program, Source},
+    plugins::{Offer, Runner, Trial, Tried},
+    program::{Failure, Program, Source},
 };
 pub use self::{
     error::AlignError,
     render::{human, markdown, schema, to_json},
     report::{
-        Attempt, Candidate, Case, Compiled, Diagnostic, Difference, Distance, Engine, Limits,
-        Measure, Report, Tolerances, Verdict,
+        Attempt, Candidate, Case, Compiled, Diagnostic, Difference, Distance, Engine, Fit, Fitness,
+        Limits, Measure, Report, Served, Tolerances, Verdict,
     },
 };
 use crate::workspace::Workspace;
@@ -62,6 +68,8 @@ pub struct Options {
     pub engines: Vec<String>,
     /// The engines whose ggml is tried; the newest of the family, as `engines.toml` says it, if empty.
     pub candidates: Vec<String>,
+    /// Backend plugins to try with the engines.
+    pub plugins: Vec<PathBuf>,
     /// A file in the form of `engines.toml` with other revisions.
     pub revisions: Option<PathBuf>,
     /// The folder of trifold's source, which has the program that runs the engines.
@@ -80,6 +88,7 @@ impl Default for Options {
         Self {
             engines: Vec::new(),
             candidates: Vec::new(),
+            plugins: Vec::new(),
             revisions: None,
             workspace: Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."),
             tolerances: Tolerances::default(),
@@ -92,11 +101,11 @@ impl Default for Options {
 /// Compares, compiles and runs the engines.
 ///
 /// An engine that does not compile, does not run, or gives other numbers is no error but a row of the
-/// report. Compiled objects and results of checks are kept in the build cache.
+/// report, and so is one that a plugin does not fit. Compiled objects and results of checks are kept in the build cache.
 ///
 /// # Errors
-/// [`PackError::NoWorkspace`]; [`PackError::Align`] if there is nothing to compare with: a source is missing, or an
-/// engine does not run with its own ggml.
+/// [`PackError::NoWorkspace`]; [`PackError::Align`] if there is nothing to compare with: a source is missing, an
+/// engine does not run with its own ggml, or a file is no plugin.
 pub fn align(options: &Options) -> Result<Report, PackError> {
     let workspace = Workspace::around(&options.workspace)?;
     Ok(Aligner::new(options, workspace)?.report()?)
@@ -160,12 +169,17 @@ impl<'a> Aligner<'a> {
     }
 
     fn report(&self) -> Result<Report, AlignError> {
-        let pinned = self.pinned_answers()?;
-        let candidates = self
-            .candidates
-            .iter()
-            .map(|name| self.candidate(name, &pinned))
-            .collect::<Result<Vec<_>, _>>()?;
+        let offers = self.options.plugins.iter().map(|path| Offer::read(path));
+        let offers = offers.collect::<Result<Vec<_>, _>>()?;
+        let mut trials = vec![self.pinned()?];
+        let mut candidates = Vec::new();
+        for name in &self.candidates {
+            let (candidate, trial) = self.candidate(name, &trials[0])?;
+            candidates.push(candidate);
+            trials.push(trial);
+        }
+        let runner = self.runner();
+        let serve = |offer: &Offer| offer.serve(&trials, &self.options.tolerances, &runner);
         Ok(Report {
             schema: SCHEMA_VERSION,
             engines: self
@@ -176,7 +190,16 @@ impl<'a> Aligner<'a> {
             distances: self.distances(),
             tolerances: self.options.tolerances,
             candidates,
+            plugins: offers.iter().map(serve).collect(),
         })
+    }
+
+    fn runner(&self) -> Runner {
+        Runner {
+            models: self.source.workspace.root().join("models"),
+            time_limit: self.options.time_limit,
+            progress: self.options.progress,
+        }
     }
 
     fn engine(&self, revision: &Revision) -> Result<Engine, AlignError> {
@@ -206,24 +229,29 @@ impl<'a> Aligner<'a> {
     }
 
     /// What each engine gives with its own ggml.
-    fn pinned_answers(&self) -> Result<Vec<Answers>, AlignError> {
+    fn pinned(&self) -> Result<Trial, AlignError> {
         (self.options.progress)("building the engines, each with its own ggml");
         let names: Vec<&str> = self.revisions.iter().map(|r| r.name.as_str()).collect();
         let program = self.source.pinned(&names)?;
-        self.revisions
-            .iter()
-            .map(|revision| {
-                let version = &revision.tree.ggml_version;
-                self.run(&program, &revision.name, version)
-                    .map_err(|what| AlignError::Pinned {
-                        engine: revision.name.clone(),
-                        what,
-                    })
-            })
-            .collect()
+        let mut engines = BTreeMap::new();
+        for revision in &self.revisions {
+            let answers =
+                self.runner()
+                    .run(&program, &revision.name, revision.ggml_version(), None);
+            let answers = answers.map_err(|failure| AlignError::Pinned {
+                engine: revision.name.clone(),
+                what: failure.words(),
+            })?;
+            engines.insert(revision.name.clone(), revision.tried(Some(answers)));
+        }
+        Ok(Trial {
+            candidate: None,
+            engines,
+            program: Some(program),
+        })
     }
 
-    fn candidate(&self, name: &str, pinned: &[Answers]) -> Result<Candidate, AlignError> {
+    fn candidate(&self, name: &str, pinned: &Trial) -> Result<(Candidate, Trial), AlignError> {
         let located;
         let known = self.revisions.iter().find(|known| known.name == name);
         let ggml = if let Some(known) = known {
@@ -241,27 +269,36 @@ impl<'a> Aligner<'a> {
             }
             attempts.push(attempt);
         }
-        let version = &ggml.tree.ggml_version;
+        let mut trial = Trial {
+            candidate: Some(name.into()),
+            engines: BTreeMap::new(),
+            program: None,
+        };
         if !runnable.is_empty() {
+            let version = ggml.ggml_version();
             (self.options.progress)(&format!("building the engines against ggml {version}"));
             let default = name == self.config.common.aligned_to;
             let program = self.source.aligned(&runnable, name, default);
-            for (attempt, pinned) in attempts.iter_mut().zip(pinned) {
+            for attempt in &mut attempts {
                 if runnable.contains(&attempt.engine.as_str()) {
-                    self.measure(attempt, program.as_ref(), pinned, version);
+                    let answers = self.measure(attempt, program.as_ref(), pinned, version);
+                    let tried = ggml.tried(answers);
+                    trial.engines.insert(attempt.engine.clone(), tried);
                 }
             }
+            trial.program = program.ok();
         }
-        Ok(Candidate {
+        let candidate = Candidate {
             engine: name.into(),
-            ggml_version: version.clone(),
+            ggml_version: ggml.ggml_version().into(),
             group: attempts
                 .iter()
                 .filter(|attempt| attempt.verdict.may_share())
                 .map(|attempt| attempt.engine.clone())
                 .collect(),
             attempts,
-        })
+        };
+        Ok((candidate, trial))
     }
 
     /// Compiles and seals one engine against a candidate; what it computes comes later.
@@ -339,37 +376,44 @@ impl<'a> Aligner<'a> {
         &self,
         attempt: &mut Attempt,
         program: Result<&Program, &AlignError>,
-        pinned: &Answers,
+        pinned: &Trial,
         version: &str,
-    ) {
+    ) -> Option<Answers> {
         let answers = program
-            .map_err(ToString::to_string)
-            .and_then(|program| self.run(program, &attempt.engine, version))
-            .and_then(|answers| compare::cases(pinned, &answers, &self.options.tolerances));
-        match answers {
-            Ok(cases) => {
+            .map_err(|error| Failure::Failed(error.to_string()))
+            .and_then(|program| self.runner().run(program, &attempt.engine, version, None));
+        let expected = pinned.engines[&attempt.engine].answers.as_ref()?;
+        let compared = answers.and_then(|answers| {
+            let cases = compare::cases(expected, &answers, &self.options.tolerances)?;
+            Ok((answers, cases))
+        });
+        match compared {
+            Ok((answers, cases)) => {
                 attempt.verdict = Verdict::of(&cases);
                 attempt.cases = cases;
+                Some(answers)
             }
-            Err(what) => {
+            Err(failure) => {
                 attempt.verdict = Verdict::DoesNotRun;
-                attempt.problem = Some(what);
+                attempt.problem = Some(failure.words());
+                None
             }
         }
     }
+}
 
-    /// Runs one engine; with another ggml than this its answers would be worth nothing.
-    fn run(&self, program: &Program, engine: &str, version: &str) -> Result<Answers, String> {
-        (self.options.progress)(&format!("running {engine} ({})", program.kind));
-        let models = self.source.workspace.root().join("models");
-        let answers = program.run(engine, &models, self.options.time_limit)?;
-        let found = &answers.ggml_version;
-        if found != version {
-            return Err(format!(
-                "Expected it to run with ggml {version}, found {found}"
-            ));
+impl Revision {
+    fn ggml_version(&self) -> &str {
+        &self.tree.ggml_version
+    }
+
+    /// An engine that was built with this ggml.
+    fn tried(&self, answers: Option<Answers>) -> Tried {
+        Tried {
+            ggml_version: self.ggml_version().into(),
+            fingerprint: self.fingerprint.text(),
+            answers,
         }
-        Ok(answers)
     }
 }
 

@@ -2,15 +2,24 @@
 //!
 //! Slow the first time: the engine is built with its own ggml and with the newest one.
 
-use std::process::{Command, Output};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
 
 use serde_json::Value;
+use trifold_build::{Builder, Mode, plugin::Options};
 
+/// A CPU under another name, and one that has no device without a server.
 #[test]
-fn whisper_may_use_the_newest_ggml() {
+fn whisper_may_use_the_newest_ggml_and_its_plugins() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("align.md");
-    let output = run(&["whisper", "--json", "--markdown", page.to_str().unwrap()]);
+    let (twin, rpc) = (plugin("twin"), plugin("rpc"));
+    let mut arguments = vec!["whisper", "--json", "--markdown", page.to_str().unwrap()];
+    arguments.extend(["--plugin", twin.to_str().unwrap()]);
+    arguments.extend(["--plugin", rpc.to_str().unwrap()]);
+    let output = run(&arguments);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -53,6 +62,23 @@ fn whisper_may_use_the_newest_ggml() {
         page.contains("Only whisper may use a backend for ggml 0.26.0"),
         "{page}"
     );
+
+    for (number, name, fitness) in [(0, "twin", "within"), (1, "rpc", "no-device")] {
+        let plugin = &report["plugins"][number];
+        assert_eq!(plugin["name"], name);
+        let [fit] = list(&plugin["fits"]) else {
+            panic!("{plugin:#}");
+        };
+        assert_eq!(fit["engine"], "whisper");
+        assert_eq!(fit["candidate"], "llama");
+        assert_eq!(fit["differences"], serde_json::json!([]));
+        assert_eq!(fit["fitness"], fitness, "{fit:#}");
+        assert_eq!(list(&fit["cases"]).is_empty(), name == "rpc", "{fit:#}");
+        let heading = format!("### The plugin {name}");
+        assert!(page.contains(&heading), "{page}");
+    }
+    assert!(page.contains("Device not found: rpc:0"), "{page}");
+    assert_eq!(page.matches("**Serves whisper**").count(), 2, "{page}");
 }
 
 #[test]
@@ -83,6 +109,11 @@ fn what_cannot_be_measured_is_refused() {
             &["--revisions", "/no/such/file"],
             "Could not find: /no/such/file",
         ),
+        (
+            &["--plugin", "/no/such/plugin.so"],
+            "Could not find: /no/such/plugin.so",
+        ),
+        (&["--plugin", tolerances], "Expected a backend plugin at: "),
     ] {
         let output = run(arguments);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -93,6 +124,15 @@ fn what_cannot_be_measured_is_refused() {
         );
         assert!(stderr.contains("\nhint: "), "{stderr}");
     }
+}
+
+/// A plugin for all engines.
+fn plugin(name: &str) -> PathBuf {
+    let mut builder = Builder::from_env().unwrap();
+    builder.mode = Mode::Aligned;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
+    let built = builder.plugin(name, &Options::default(), &folder);
+    built.unwrap().path
 }
 
 fn run(arguments: &[&str]) -> Output {

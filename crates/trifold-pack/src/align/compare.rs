@@ -43,7 +43,7 @@ enum Output {
     },
 }
 
-/// Compares the answers of an engine with its own ggml and with another.
+/// Compares the answers of an engine with its own ggml and with another, or of the CPU and of another device.
 pub(super) fn cases(
     pinned: &Answers,
     aligned: &Answers,

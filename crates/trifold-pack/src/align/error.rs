@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use trifold_backend::BackendError;
 use trifold_build::BuildError;
 
 /// Why engines could not be compared.
@@ -11,6 +12,9 @@ pub enum AlignError {
     /// A source is missing, or a tool.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// A file that is no plugin, or not whole.
+    #[error(transparent)]
+    Plugin(#[from] BackendError),
     /// An engine does not work even with its own ggml.
     #[error("Could not run {engine} with its own ggml: {what}")]
     Pinned {
@@ -45,6 +49,7 @@ impl AlignError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Build(error) => error.hint(),
+            Self::Plugin(error) => error.hint(),
             Self::Pinned { .. } => Some(
                 "Without its own answers there is nothing to compare with: see that its tests pass"
                     .into(),

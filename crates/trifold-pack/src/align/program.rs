@@ -2,8 +2,9 @@
 
 use std::{
     fs::File,
+    io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -14,6 +15,9 @@ use super::{AlignError, compare::Answers};
 use crate::workspace::{Workspace, cargo};
 
 const PACKAGE: &str = "trifold-conformance";
+
+/// Its exit code for a plugin that finds nothing to compute on.
+const NO_DEVICE: i32 = 3;
 
 /// Between two looks at a process.
 const POLL: Duration = Duration::from_millis(20);
@@ -34,18 +38,45 @@ pub(super) struct Program {
     pub(super) kind: String,
 }
 
+/// What a plugin brings.
+pub(super) struct Device<'a> {
+    pub(super) name: &'a str,
+    pub(super) plugin: &'a Path,
+}
+
+/// Why there are no answers, in words: that is a result.
+pub(super) enum Failure {
+    /// The plugin works, and finds nothing here to compute on.
+    NoDevice(String),
+    /// Whatever else went wrong.
+    Failed(String),
+}
+
+impl Failure {
+    pub(super) fn words(self) -> String {
+        match self {
+            Self::NoDevice(words) | Self::Failed(words) => words,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<String> for Failure {
+    fn from(words: String) -> Self {
+        Self::Failed(words)
+    }
+}
+
 impl Source {
     pub(super) fn of(workspace: Workspace, revisions: Option<&Path>) -> Result<Self, AlignError> {
-        let absolute = |path: &Path| {
-            fs_err::canonicalize(path).map_err(|source| AlignError::Io {
-                what: "Could not find",
-                path: path.into(),
-                source,
-            })
-        };
         Ok(Self {
             workspace,
-            revisions: revisions.map(absolute).transpose()?,
+            revisions: revisions.map(full_path).transpose()?,
         })
     }
 
@@ -142,48 +173,69 @@ fn executable(messages: &[u8]) -> Option<PathBuf> {
 }
 
 impl Program {
-    /// Runs one engine. Whatever goes wrong is told in words: it is a result.
+    /// Runs one engine on the CPU, or on the first device of a plugin.
     pub(super) fn run(
         &self,
         engine: &str,
         models: &Path,
+        device: Option<&Device<'_>>,
         time_limit: Duration,
-    ) -> Result<Answers, String> {
-        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    ) -> Result<Answers, Failure> {
+        let folder = tempfile::tempdir()?;
         let answers = folder.path().join("answers.json");
         let words = folder.path().join("words.txt");
-        let stderr = File::create(&words).map_err(|error| error.to_string())?;
-        let mut child = Command::new(&self.path)
-            .arg(engine)
-            .arg("--models")
-            .arg(models)
-            .arg("--output")
-            .arg(&answers)
+        let mut command = Command::new(&self.path);
+        command.arg(engine).arg("--models").arg(models);
+        command.arg("--output").arg(&answers);
+        if let Some(device) = device {
+            command.args(["--device", device.name, "--backend"]);
+            command.arg(device.plugin);
+        }
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(stderr)
+            .stderr(File::create(&words)?)
             .spawn()
-            .map_err(|error| format!("The program could not be started: {error}"))?;
-        let started = Instant::now();
-        let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) if started.elapsed() < time_limit => thread::sleep(POLL),
-                Ok(None) => {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    return Err(format!("It did not end in {} s", time_limit.as_secs()));
-                }
-                Err(error) => return Err(error.to_string()),
-            }
-        };
+            .map_err(|error| {
+                Failure::Failed(format!("The program could not be started: {error}"))
+            })?;
+        let status = wait(child, time_limit)?;
         if !status.success() {
-            let words = fs_err::read(&words).unwrap_or_default();
-            return Err(format!("{status}: {}", last_words(&words)));
+            let said = last_words(&fs_err::read(&words).unwrap_or_default());
+            return Err(match status.code() {
+                Some(NO_DEVICE) => Failure::NoDevice(said),
+                _ => Failure::Failed(format!("{status}: {said}")),
+            });
         }
-        let json = fs_err::read(&answers).map_err(|error| error.to_string())?;
-        serde_json::from_slice(&json).map_err(|error| format!("Unexpected answers: {error}"))
+        let json = fs_err::read(&answers)?;
+        serde_json::from_slice(&json)
+            .map_err(|error| Failure::Failed(format!("Unexpected answers: {error}")))
     }
+}
+
+fn wait(mut child: Child, time_limit: Duration) -> Result<ExitStatus, Failure> {
+    let started = Instant::now();
+    loop {
+        match child.try_wait()? {
+            Some(status) => return Ok(status),
+            None if started.elapsed() < time_limit => thread::sleep(POLL),
+            None => {
+                let _ = child.kill();
+                let _ = child.wait();
+                let limit = time_limit.as_secs();
+                return Err(Failure::Failed(format!("It did not end in {limit} s")));
+            }
+        }
+    }
+}
+
+/// Programs that are started elsewhere are told full paths.
+pub(super) fn full_path(path: &Path) -> Result<PathBuf, AlignError> {
+    fs_err::canonicalize(path).map_err(|source| AlignError::Io {
+        what: "Could not find",
+        path: path.into(),
+        source,
+    })
 }
 
 fn last_words(bytes: &[u8]) -> String {

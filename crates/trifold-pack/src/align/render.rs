@@ -1,5 +1,7 @@
 //! The report for people and for programs.
 
+mod plugins;
+
 use std::fmt::Write as _;
 
 use super::{Attempt, Candidate, Case, Difference, Measure, Report, Verdict};
@@ -62,6 +64,9 @@ pub fn human(report: &Report) -> String {
         }
         text += &details(candidate, "  ", "");
         let _ = writeln!(text, "  {}", conclusion(candidate));
+    }
+    for plugin in &report.plugins {
+        text += &plugins::human(plugin);
     }
     text
 }
@@ -135,6 +140,9 @@ pub fn markdown(report: &Report) -> String {
         }
         let _ = writeln!(text, "\n**{}**\n", conclusion(candidate));
     }
+    for plugin in &report.plugins {
+        text += &plugins::markdown(plugin);
+    }
     for (random, word) in [(false, "trained"), (true, "random")] {
         let limits = report.tolerances.of(random);
         let _ = writeln!(
@@ -168,11 +176,6 @@ const HEAD: [&str; COLUMNS] = [
 ];
 
 fn row(attempt: &Attempt) -> [String; COLUMNS] {
-    let fingerprint = if attempt.differences.is_empty() {
-        "equal".to_owned()
-    } else {
-        plural(attempt.differences.len(), "difference", "differences")
-    };
     let (compiles, deprecated) = match &attempt.compiled {
         None => ("not tried".to_owned(), String::new()),
         Some(compiled) => (
@@ -185,7 +188,7 @@ fn row(attempt: &Attempt) -> [String; COLUMNS] {
     };
     [
         attempt.engine.clone(),
-        fingerprint,
+        fingerprint(&attempt.differences),
         compiles,
         deprecated,
         verdict(attempt.verdict).into(),
@@ -200,6 +203,14 @@ fn verdict(verdict: Verdict) -> &'static str {
         Verdict::DoesNotCompile => "does not compile",
         Verdict::DoesNotRun => "does not run",
         Verdict::Pinned => "needs its own",
+    }
+}
+
+fn fingerprint(differences: &[Difference]) -> String {
+    if differences.is_empty() {
+        "equal".to_owned()
+    } else {
+        plural(differences.len(), "difference", "differences")
     }
 }
 
@@ -454,7 +465,7 @@ fn telling(differences: &[Difference]) -> impl Iterator<Item = &Difference> {
 }
 
 /// Columns of equal width.
-fn table(rows: &[[String; COLUMNS]]) -> String {
+fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())

@@ -1,6 +1,6 @@
 //! What was found.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ pub struct Report {
     pub tolerances: Tolerances,
     /// For each ggml that was tried, what it does to the engines.
     pub candidates: Vec<Candidate>,
+    /// For each plugin that was asked about, which engines it serves.
+    pub plugins: Vec<Served>,
 }
 
 impl Report {
@@ -30,6 +32,11 @@ impl Report {
         self.candidates
             .iter()
             .any(|candidate| candidate.group.len() == self.engines.len())
+    }
+
+    /// Whether every plugin serves all engines that it is made for.
+    pub fn all_serve(&self) -> bool {
+        self.plugins.iter().all(Served::serves)
     }
 }
 
@@ -299,6 +306,85 @@ impl Verdict {
             Self::Within
         } else {
             Self::Beyond
+        }
+    }
+}
+
+/// A plugin, and the engines that it is made for.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Served {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its name, such as `cuda13`.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// Its own version.
+    pub version: String,
+    /// The engine whose own ggml it is made for; none if it is made for a ggml that engines share.
+    pub engine: Option<String>,
+    /// One for each of these engines, and each candidate.
+    pub fits: Vec<Fit>,
+}
+
+impl Served {
+    /// Whether it serves all engines that it is made for, and there is one.
+    pub fn serves(&self) -> bool {
+        !self.fits.is_empty() && self.fits.iter().all(|fit| fit.fitness.serves())
+    }
+}
+
+/// A plugin, and one engine.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Fit {
+    /// The engine.
+    pub engine: String,
+    /// The engine whose ggml it was built with; none if that is its own.
+    pub candidate: Option<String>,
+    /// The version of that ggml.
+    pub ggml_version: String,
+    /// What differs between its fingerprint and the plugin's.
+    pub differences: Vec<Difference>,
+    /// Why there are no cases, if there are none.
+    pub problem: Option<String>,
+    /// The answers of the CPU and of the plugin's first device, for each model and input.
+    pub cases: Vec<Case>,
+    /// Whether the plugin serves it.
+    pub fitness: Fitness,
+}
+
+/// Whether a plugin serves an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Fitness {
+    /// Every number is the CPU's.
+    Equal,
+    /// All differences from the CPU are within the tolerances.
+    Within,
+    /// Some difference is too large.
+    Beyond,
+    /// It fits and loads, but finds nothing here to compute on.
+    NoDevice,
+    /// It is for another ggml.
+    OtherGgml,
+    /// It does not load, or the engine does not run on it.
+    DoesNotRun,
+}
+
+impl Fitness {
+    /// Whether nothing was found that keeps the engine from using it.
+    pub fn serves(self) -> bool {
+        matches!(self, Self::Equal | Self::Within | Self::NoDevice)
+    }
+
+    pub(super) fn of(cases: &[Case]) -> Self {
+        match Verdict::of(cases) {
+            Verdict::Equal => Self::Equal,
+            Verdict::Within => Self::Within,
+            _ => Self::Beyond,
         }
     }
 }

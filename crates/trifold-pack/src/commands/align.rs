@@ -23,6 +23,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ENGINE")]
     candidate: Vec<String>,
 
+    /// Try this backend plugin with the engines that it is made for; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    plugin: Vec<PathBuf>,
+
     /// Other revisions: a file in the form of engines.toml.
     #[arg(long, value_name = "FILE")]
     revisions: Option<PathBuf>,
@@ -61,11 +65,14 @@ Examples:
   trifold-pack align
   trifold-pack align whisper diffusion --candidate diffusion
   trifold-pack align --revisions newer.toml --markdown report.md
+  trifold-pack align --plugin target/plugins/libtrifold-backend-rpc.so
 
 The engines are built twice, with their own ggml and with the candidate, which takes minutes the first
-time. Then both run the same models, and what they give is compared.
+time. Then both run the same models, and what they give is compared: of both, and of the CPU and a plugin's
+first device.
 
-Exit code: 0 if all engines may share one ggml, 1 if not, 2 if that cannot be measured.";
+Exit code: 0 if all engines may share one ggml, and every plugin serves the engines that it is made for; 1 if
+not, 2 if that cannot be measured.";
 
 pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     if args.schema {
@@ -75,6 +82,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     let mut options = Options {
         engines: args.engines.clone(),
         candidates: args.candidate.clone(),
+        plugins: args.plugin.clone(),
         revisions: args.revisions.clone(),
         time_limit: Duration::from_secs(args.time_limit),
         progress,
@@ -95,7 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     } else {
         human(&report)
     })?;
-    Ok(Outcome::of(report.all_may_share()))
+    Ok(Outcome::of(report.all_may_share() && report.all_serve()))
 }
 
 fn write_page(path: &Path, report: &str) -> Result<(), PackError> {
