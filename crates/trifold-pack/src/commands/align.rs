@@ -67,12 +67,12 @@ Examples:
   trifold-pack align --revisions newer.toml --markdown report.md
   trifold-pack align --plugin target/plugins/libtrifold-backend-rpc.so
 
-The engines are built twice, with their own ggml and with the candidate, which takes minutes the first
-time. Then both run the same models, and what they give is compared: of both, and of the CPU and a plugin's
-first device.
+The engines are built twice, with their own ggml and with the candidate, which takes minutes the
+first time. Then both run the same models, and what they give is compared; so is what the CPU and the
+first device of a plugin give.
 
-Exit code: 0 if all engines may share one ggml, and every plugin serves the engines that it is made for; 1 if
-not, 2 if that cannot be measured.";
+Exit code: 0 if all engines may share one ggml, and every plugin serves the engines that it is made
+for; 1 if not, 2 if that cannot be measured.";
 
 pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
     if args.schema {
