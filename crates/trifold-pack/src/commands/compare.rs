@@ -86,8 +86,8 @@ Examples:
   trifold-pack compare monolith split --engines whisper --quick --tour
   trifold-pack compare split split-plugin --plugin cuda13 --toolkit /usr/local/cuda --architectures 90
 
-Every wheel is built, installed into a fresh environment and tested there; docs/layouts.md says how each
-figure is measured.
+Every wheel is built, installed into a fresh environment and tested there; docs/layouts.md says how
+each figure is measured.
 
 Exit code: 0, 1 if a layout fails its tests, 2 if that cannot be measured or after Ctrl-C.";
 
