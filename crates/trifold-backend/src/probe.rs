@@ -143,7 +143,9 @@ fn unloadable(status: ExitStatus, words: &str) -> Option<String> {
         .iter()
         .find_map(|start| words.split_once(start).map(|(_, rest)| rest))?;
     // `PLUGIN: LIBRARY: version `X' not found (required by PLUGIN)`
-    rest = rest.split_once(" (required by ").map_or(rest, |(rest, _)| rest);
+    rest = rest
+        .split_once(" (required by ")
+        .map_or(rest, |(rest, _)| rest);
     let missing = rest.contains("cannot open shared object file");
     (missing || rest.ends_with("not found")).then(|| rest.to_owned())
 }

@@ -259,10 +259,7 @@ fn what_does_not_load_is_refused() {
     let path = wrong.replaced("GLIBC_2.2.5\0", "GLIBC_2.9.9\0");
     let (text, error) = refused(&path);
     assert!(matches!(error, BackendError::Load { .. }), "{text}");
-    assert!(
-        text.contains("version `GLIBC_2.9.9' not found)"),
-        "{text}"
-    );
+    assert!(text.contains("version `GLIBC_2.9.9' not found)"), "{text}");
     assert!(error.hint().unwrap().contains("newer system"), "{error}");
 }
 

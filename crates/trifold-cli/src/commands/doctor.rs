@@ -263,8 +263,72 @@ impl Report {
         self.seal.problems()
     }
 
-    /// The kernels inside, those in use, and what the CPU lacks for better ones.
-    fn levels(&self) -> Vec<String> {
+    fn text(&self) -> String {
+        let sections = [
+            ("Engines", self.engine_lines()),
+            ("Seal", self.seal_lines()),
+            ("This machine", self.machine_lines()),
+            ("Devices", self.device_lines()),
+            ("Models", self.model_lines()),
+        ];
+        let mut lines = vec![format!("trifold {}", self.version)];
+        for (title, section) in sections {
+            lines.extend([String::new(), title.into()]);
+            lines.extend(section);
+        }
+        lines.join("\n") + "\n"
+    }
+
+    fn engine_lines(&self) -> Vec<String> {
+        let line = |engine: &EngineReport| {
+            let ggml = format!("ggml {:<7} ({})", engine.ggml, engine.ggml_mode);
+            let level = engine.cpu_level;
+            row(
+                engine.name,
+                format!("{:<8} {ggml}, kernels for {level}", engine.version),
+            )
+        };
+        self.engines.iter().map(line).collect()
+    }
+
+    fn seal_lines(&self) -> Vec<String> {
+        let line = |engine: &EngineReport| {
+            let symbols = engine.sealed_symbols;
+            row(
+                engine.name,
+                format!("{symbols} symbols, all API (read back by the build)"),
+            )
+        };
+        let holds = self.problems().is_empty();
+        let mut lines: Vec<String> = self.engines.iter().map(line).collect();
+        lines.extend([
+            row("exported symbols", self.seal.exported.len()),
+            row("needs", self.seal.needed.join(", ")),
+            row("verdict", if holds { "holds" } else { "broken" }),
+        ]);
+        lines
+    }
+
+    fn machine_lines(&self) -> Vec<String> {
+        let mut lines = vec![
+            row("CPU", self.cpu.name.as_deref().unwrap_or("unknown")),
+            row("instructions", self.cpu.features.join(" ")),
+        ];
+        lines.extend(self.level_lines());
+        let (physical, allowed) = (
+            number(self.threads.physical_cores),
+            number(self.threads.logical_cpus_allowed),
+        );
+        let budget = self.threads.budget;
+        lines.push(row(
+            "threads",
+            format!("{budget} (physical cores: {physical}, CPUs allowed: {allowed})"),
+        ));
+        lines
+    }
+
+    /// The kernels inside, and what the CPU lacks for better ones.
+    fn level_lines(&self) -> Vec<String> {
         let mut inside: Vec<&str> = Vec::new();
         for level in self.engines.iter().flat_map(|engine| &engine.cpu_levels) {
             if !inside.contains(level) {
@@ -272,100 +336,47 @@ impl Report {
             }
         }
         inside.sort_unstable();
-        let mut lines = vec![format!("  kernels inside         {}", inside.join(" "))];
+        let mut lines = vec![row("kernels inside", inside.join(" "))];
         if let Some(next) = &self.cpu.next_level {
-            lines.push(format!(
-                "  missing for {:<10} {}",
-                next.level,
-                next.missing.join(" ")
-            ));
+            let label = format!("missing for {}", next.level);
+            lines.push(row(&label, next.missing.join(" ")));
         }
         lines
     }
 
-    fn text(&self) -> String {
-        let mut lines = vec![
-            format!("trifold {}", self.version),
-            String::new(),
-            "Engines".into(),
-        ];
-        for engine in &self.engines {
-            lines.push(format!(
-                "  {:<22} {:<8} ggml {:<7} ({}), kernels for {}",
-                engine.name, engine.version, engine.ggml, engine.ggml_mode, engine.cpu_level
-            ));
-        }
-        let problems = self.problems();
-        lines.push(String::new());
-        lines.push("Seal".into());
-        for engine in &self.engines {
-            lines.push(format!(
-                "  {:<22} {} symbols, all API (read back by the build)",
-                engine.name, engine.sealed_symbols
-            ));
-        }
-        lines.push(format!(
-            "  exported symbols       {}",
-            self.seal.exported.len()
-        ));
-        lines.push(format!(
-            "  needs                  {}",
-            self.seal.needed.join(", ")
-        ));
-        lines.push(format!(
-            "  verdict                {}",
-            if problems.is_empty() {
-                "holds"
-            } else {
-                "broken"
-            }
-        ));
-        lines.push(String::new());
-        lines.push("This machine".into());
-        lines.push(format!(
-            "  CPU                    {}",
-            self.cpu.name.as_deref().unwrap_or("unknown")
-        ));
-        lines.push(format!(
-            "  instructions           {}",
-            self.cpu.features.join(" ")
-        ));
-        lines.extend(self.levels());
-        lines.push(format!(
-            "  threads                {} (physical cores: {}, CPUs allowed: {})",
-            self.threads.budget,
-            number(self.threads.physical_cores),
-            number(self.threads.logical_cpus_allowed)
-        ));
-        lines.push(String::new());
-        lines.push("Devices".into());
-        for engine in &self.devices {
-            for (index, line) in engine.lines().into_iter().enumerate() {
-                let name = if index == 0 { engine.engine } else { "" };
-                lines.push(format!("  {name:<22} {line}"));
-            }
-        }
-        lines.push(String::new());
-        lines.push("Models".into());
-        for model in &self.demo_models {
+    fn device_lines(&self) -> Vec<String> {
+        let lines = self.devices.iter().flat_map(|engine| {
+            let names = std::iter::once(engine.engine).chain(std::iter::repeat(""));
+            names
+                .zip(engine.lines())
+                .map(|(name, line)| row(name, line))
+        });
+        lines.collect()
+    }
+
+    fn model_lines(&self) -> Vec<String> {
+        let line = |model: &Demo| {
             let (whole, tenths) = (model.bytes / 1_000_000, model.bytes / 100_000 % 10);
-            lines.push(format!(
-                "  {:<22} {whole:>2}.{tenths} MB, {}",
-                model.name,
-                model.state()
-            ));
-        }
+            row(
+                &model.name,
+                format!("{whole:>2}.{tenths} MB, {}", model.state()),
+            )
+        };
+        let mut lines: Vec<String> = self.demo_models.iter().map(line).collect();
         // They come together, and so does what to do.
-        if let Some(hint) = self
+        let hints = self
             .demo_models
             .iter()
-            .find_map(|model| model.hint.as_ref())
-        {
-            lines.push(format!("  hint                   {hint}"));
-        }
-        lines.push(format!("  cache                  {}", self.cache.display()));
-        lines.join("\n") + "\n"
+            .filter_map(|model| model.hint.as_ref());
+        lines.extend(hints.take(1).map(|hint| row("hint", hint)));
+        lines.push(row("cache", self.cache.display()));
+        lines
     }
+}
+
+/// A line of a section.
+fn row(label: &str, value: impl std::fmt::Display) -> String {
+    format!("  {label:<22} {value}")
 }
 
 fn number(value: Option<usize>) -> String {
