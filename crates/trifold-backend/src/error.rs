@@ -160,9 +160,17 @@ pub enum BackendError {
         /// How long it had.
         seconds: u64,
     },
-    /// A plugin that finds nothing to work with.
+    /// A plugin that works, and finds nothing here to work with, such as a driver.
     #[error("The backend plugin cannot be used here: {}{}", path.display(), Said(said))]
     Refused {
+        /// The plugin.
+        path: PathBuf,
+        /// Its words.
+        said: String,
+    },
+    /// A plugin that does not start, or whose device does not say what it is.
+    #[error("The backend plugin does not work: {}{}", path.display(), Said(said))]
+    Failed {
         /// The plugin.
         path: PathBuf,
         /// Its words.
@@ -310,7 +318,7 @@ impl BackendError {
                 "Nothing, if it has your devices; else name the one you want in TRIFOLD_BACKEND_PATH".into()
             }
             Self::Cpu { .. } => "Use the CPU itself: device cpu".into(),
-            Self::Crashed { .. } | Self::Hung { .. } => {
+            Self::Crashed { .. } | Self::Hung { .. } | Self::Failed { .. } => {
                 "See that the device's driver works; device cpu leaves the plugin out".into()
             }
             Self::Refused { .. } => {

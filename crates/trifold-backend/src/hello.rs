@@ -15,10 +15,24 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// `RPC_CMD_HELLO`, the one command that never changes.
 const HELLO: u8 = 14;
-/// `RPC_CONN_CAPS_SIZE`: which faster ways of transport a client has; none.
-const CAPABILITIES: usize = 24;
-/// Before the server's capabilities: its version, in four bytes.
-const VERSION: usize = 4;
+/// What a client and a server say with it.
+#[derive(Clone, Copy)]
+struct Form {
+    /// Bytes of the client's: which faster ways of transport it has (`RPC_CONN_CAPS_SIZE`); none.
+    request: usize,
+    /// Bytes of the server's: its version, and the same of its own.
+    answer: usize,
+}
+
+const NOW: Form = Form {
+    request: 24,
+    answer: 28,
+};
+/// Of ggml 0.9.5, which whisper.cpp brings with it: neither has such ways.
+const BEFORE: Form = Form {
+    request: 0,
+    answer: 3,
+};
 
 /// Fails, with the reason, unless the server at `address` is there and free, or serves this process already.
 pub(crate) fn say(address: &str) -> Result<(), String> {
@@ -26,9 +40,18 @@ pub(crate) fn say(address: &str) -> Result<(), String> {
     if is_connected_to(server) {
         return Ok(());
     }
-    let stream = TcpStream::connect_timeout(&server.into(), CONNECT)
-        .map_err(|error| format!("could not connect: {error}"))?;
-    match greet(&stream) {
+    let connect = || TcpStream::connect_timeout(&server.into(), CONNECT);
+    let stream = connect().map_err(|error| format!("could not connect: {error}"))?;
+    let greeted = greet(&stream, NOW);
+    drop(stream);
+    // A server that expects the other form hangs up.
+    if matches!(&greeted, Err(error) if !is_timeout(error))
+        && let Ok(stream) = connect()
+        && let Ok(true) = greet(&stream, BEFORE)
+    {
+        return Ok(());
+    }
+    match greeted {
         Ok(true) => Ok(()),
         Ok(false) => Err("it speaks another protocol, or another version of it".into()),
         Err(error) if is_timeout(&error) => {
@@ -55,20 +78,20 @@ fn resolve(address: &str) -> Result<SocketAddrV4, String> {
 }
 
 /// Whether the answer has the right size.
-fn greet(mut stream: &TcpStream) -> io::Result<bool> {
+fn greet(mut stream: &TcpStream, form: Form) -> io::Result<bool> {
     stream.set_read_timeout(Some(ANSWER))?;
     stream.set_write_timeout(Some(ANSWER))?;
     let mut request = vec![HELLO];
-    request.extend((CAPABILITIES as u64).to_le_bytes());
-    request.extend([0; CAPABILITIES]);
+    request.extend((form.request as u64).to_le_bytes());
+    request.resize(request.len() + form.request, 0);
     stream.write_all(&request)?;
     let mut size = [0; 8];
     stream.read_exact(&mut size)?;
-    if u64::from_le_bytes(size) != (VERSION + CAPABILITIES) as u64 {
+    if u64::from_le_bytes(size) != form.answer as u64 {
         return Ok(false);
     }
     // All of it: a server that cannot send would take this for the end of a client that has crashed.
-    stream.read_exact(&mut [0; VERSION + CAPABILITIES])?;
+    stream.read_exact(&mut vec![0; form.answer])?;
     Ok(true)
 }
 
@@ -115,7 +138,7 @@ mod tests {
         time::Instant,
     };
 
-    use super::{ANSWER, CAPABILITIES, say};
+    use super::{ANSWER, NOW, say};
 
     fn listener() -> (TcpListener, String) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -148,13 +171,34 @@ mod tests {
             let (listener, address) = listener();
             let server = thread::spawn(move || {
                 let (mut stream, _) = listener.accept().unwrap();
-                stream.read_exact(&mut [0; 9 + CAPABILITIES]).unwrap();
+                stream.read_exact(&mut [0; 9 + NOW.request]).unwrap();
                 stream.write_all(answer).unwrap();
             });
             let error = say(&address).unwrap_err();
             assert!(error.contains(expected), "{error}");
             server.join().unwrap();
         }
+    }
+
+    #[test]
+    fn servers_of_older_engines_are_understood() {
+        let (listener, address) = listener();
+        let server = thread::spawn(move || {
+            loop {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = [0; 9];
+                stream.read_exact(&mut request).unwrap();
+                // As ggml 0.9.5: without a look at what it did not expect.
+                if request == [14, 0, 0, 0, 0, 0, 0, 0, 0] {
+                    stream
+                        .write_all(&[3, 0, 0, 0, 0, 0, 0, 0, 3, 6, 0])
+                        .unwrap();
+                    return;
+                }
+            }
+        });
+        say(&address).unwrap();
+        server.join().unwrap();
     }
 
     #[test]

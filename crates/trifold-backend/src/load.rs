@@ -6,6 +6,7 @@ use std::{
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use trifold_runtime::{
@@ -93,16 +94,69 @@ impl Identity {
 #[derive(Default)]
 struct State {
     entries: Vec<Entry>,
-    /// Files that came through their trial, for whichever engine.
-    tried: Vec<Identity>,
+    /// Files that were tried, for whichever engine, and how it went.
+    trials: Trials,
     /// SHA-256s of files: a plugin may have a hundred megabytes.
     digests: Vec<(Identity, String)>,
+}
+
+/// What came of trying plugins, each in a process of its own.
+#[derive(Default)]
+struct Trials {
+    passed: Vec<Identity>,
+    failed: Vec<FailedTrial>,
+}
+
+struct FailedTrial {
+    file: Identity,
+    /// How long it had.
+    limit: Duration,
+    at: Instant,
+    error: BackendError,
+}
+
+impl Trials {
+    /// Who opens many models must not wait for each of them until a driver that hangs has hung again; a driver that
+    /// is installed meanwhile is found soon enough.
+    const KEPT: Duration = Duration::from_secs(10);
+
+    fn run(&mut self, file: &Identity, limit: Duration) -> Result<(), BackendError> {
+        if self.passed.contains(file) {
+            return Ok(());
+        }
+        self.failed.retain(|one| one.at.elapsed() < Self::KEPT);
+        let known = self.failed.iter().find(|one| {
+            let patient = !matches!(one.error, BackendError::Hung { .. }) || one.limit >= limit;
+            one.file == *file && patient
+        });
+        if let Some(known) = known {
+            return Err(known.error.clone());
+        }
+        match probe::run(&file.path, limit) {
+            Ok(()) => {
+                self.passed.push(file.clone());
+                Ok(())
+            }
+            Err(error) => {
+                self.failed.push(FailedTrial {
+                    file: file.clone(),
+                    limit,
+                    at: Instant::now(),
+                    error: error.clone(),
+                });
+                Err(error)
+            }
+        }
+    }
 }
 
 /// One at a time: two threads must not both load what the other has just begun with.
 static STATE: Mutex<State> = Mutex::new(State {
     entries: Vec::new(),
-    tried: Vec::new(),
+    trials: Trials {
+        passed: Vec::new(),
+        failed: Vec::new(),
+    },
     digests: Vec::new(),
 });
 
@@ -120,16 +174,18 @@ pub(crate) fn load(
     let known = state
         .entries
         .iter()
-        .find(|entry| entry.is_of(host) && entry.file == file);
-    if let Some(entry) = known {
-        if !wanted(&entry.note) {
+        .find(|entry| entry.is_of(host) && entry.file == file)
+        .map(|entry| (entry.note.clone(), entry.result.clone()));
+    if let Some((note, result)) = known {
+        if !wanted(&note) {
             return Ok(None);
         }
-        let failed = |error| Failure {
-            kind: Some(entry.note.kind.clone()),
-            error,
-        };
-        return entry.result.clone().map(Some).map_err(failed);
+        // Whoever has loaded it may have known of no package.
+        let result = state
+            .compare(&file, candidate.sha256.as_deref())
+            .and(result);
+        let kind = Some(note.kind);
+        return result.map(Some).map_err(|error| Failure { kind, error });
     }
     let note = note::read(&path)?;
     if !wanted(&note) {
@@ -162,10 +218,8 @@ impl State {
             }
             None => {}
         }
-        if let Some(sha256) = sha256 {
-            self.compare(&file, sha256)?;
-        }
-        let result = load_new(host, &file, note.clone(), search, &mut self.tried);
+        self.compare(&file, sha256)?;
+        let result = load_new(host, &file, note.clone(), search, &mut self.trials);
         // All else may go better the next time: a driver is installed, a machine has memory again.
         let lasts = match &result {
             Ok(_) => true,
@@ -197,8 +251,11 @@ impl State {
         })
     }
 
-    /// Compares a plugin with what its package states.
-    fn compare(&mut self, file: &Identity, sha256: &str) -> Result<(), BackendError> {
+    /// Compares a plugin with what its package states, if it comes with one.
+    fn compare(&mut self, file: &Identity, sha256: Option<&str>) -> Result<(), BackendError> {
+        let Some(sha256) = sha256 else {
+            return Ok(());
+        };
         let known = self.digests.iter().find(|(known, _)| known == file);
         let found = if let Some((_, digest)) = known {
             digest.clone()
@@ -232,15 +289,12 @@ fn load_new(
     file: &Identity,
     note: Note,
     search: &Search,
-    tried: &mut Vec<Identity>,
+    trials: &mut Trials,
 ) -> Result<Arc<Loaded>, BackendError> {
     let path = &file.path;
     fits(host, path, &note)?;
     host.engine().ready()?;
-    if !tried.contains(file) {
-        probe::run(path, search.limit)?;
-        tried.push(file.clone());
-    }
+    trials.run(file, search.limit)?;
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| BackendError::Load {
         path: path.clone(),
         why: "its path has a zero byte".into(),
@@ -249,7 +303,7 @@ fn load_new(
     connect(host, path, library)?;
     // SAFETY: a plugin with the engine's own fingerprint, which has come through its trial.
     let (backend, lines) = log::keeping(|| unsafe { host.load(&name) });
-    let backend = backend?.ok_or_else(|| BackendError::Refused {
+    let backend = backend?.ok_or_else(|| BackendError::Failed {
         path: path.clone(),
         said: lines.join("; "),
     })?;

@@ -191,6 +191,11 @@ pub(crate) fn parse(text: &[u8]) -> Result<Note, String> {
     }
     let name = line("name")?;
     let kind = line("kind")?;
+    if !is_kind(&kind) {
+        return Err(format!(
+            "expected a kind such as cuda in its note, found {kind:?}"
+        ));
+    }
     let version = line("version")?;
     let title = line("title")?;
     let package = line("package")?;
@@ -219,6 +224,14 @@ pub(crate) fn parse(text: &[u8]) -> Result<Note, String> {
     })
 }
 
+/// Whether devices can be asked for by this: small letters and digits, and not what means something else.
+fn is_kind(kind: &str) -> bool {
+    let of_it = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    kind.starts_with(|c: char| c.is_ascii_lowercase())
+        && kind.chars().all(of_it)
+        && !["auto", "cpu"].contains(&kind)
+}
+
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
@@ -235,7 +248,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Found, find, parse};
+    use super::{Found, find, is_kind, parse};
 
     proptest! {
         #[test]
@@ -245,6 +258,16 @@ mod tests {
             }
             // Random bytes are no note: it must end in so many bytes as it says.
             prop_assert!(parse(&bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn kinds_can_be_asked_for() {
+        for kind in ["cuda", "rpc", "cuda2"] {
+            assert!(is_kind(kind), "{kind}");
+        }
+        for kind in ["", "cpu", "auto", "CUDA", "2d", "a-b", "a:0", "a,b"] {
+            assert!(!is_kind(kind), "{kind}");
         }
     }
 

@@ -50,11 +50,14 @@ pub(crate) fn run(path: &Path, limit: Duration) -> Result<(), BackendError> {
     };
     let words = err.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
     let words = last_line(&words);
+    let path_of = || path.to_owned();
     if status.success() && said.ends_with("refused\n") {
-        return Err(BackendError::Refused {
-            path: path.to_owned(),
-            said: words,
-        });
+        let (path, said) = (path_of(), words);
+        return Err(BackendError::Refused { path, said });
+    }
+    if status.success() && said.ends_with("failed\n") {
+        let (path, said) = (path_of(), words);
+        return Err(BackendError::Failed { path, said });
     }
     if said.is_empty()
         && let Some(why) = unloadable(status, &words)

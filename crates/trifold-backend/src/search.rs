@@ -2,7 +2,7 @@
 //! offer, beside the program, the user's data folder. Never the working directory.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
     time::Duration,
@@ -148,7 +148,8 @@ pub(crate) struct Candidates {
     pub(crate) missed: Vec<Missed>,
     /// All that were looked at.
     pub(crate) places: Vec<PathBuf>,
-    known: BTreeSet<PathBuf>,
+    /// Files, and where they are in `plugins`.
+    known: BTreeMap<PathBuf, usize>,
 }
 
 impl Candidates {
@@ -207,7 +208,12 @@ impl Candidates {
         }
         // The same file by another way is the same plugin.
         let real = fs_err::canonicalize(&plugin.path).unwrap_or_else(|_| plugin.path.clone());
-        if self.known.insert(real) {
+        if let Some(&place) = self.known.get(&real) {
+            // What its package states holds, however it was found first.
+            let known = &mut self.plugins[place].plugin;
+            known.sha256 = known.sha256.take().or(plugin.sha256);
+        } else {
+            self.known.insert(real, self.plugins.len());
             self.plugins.push(Candidate { plugin, named });
         }
     }

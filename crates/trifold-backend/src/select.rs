@@ -143,7 +143,7 @@ fn ask_memory(host: &'static Host, device: &mut Device) -> Result<(), Refusal> {
 fn failed(plugin: &Path, kind: &str, error: &EngineError) -> Refusal {
     let path = plugin.to_owned();
     let said = error.to_string();
-    Refusal::new(plugin, BackendError::Refused { path, said }).of_kind(Some(kind.to_owned()))
+    Refusal::new(plugin, BackendError::Failed { path, said }).of_kind(Some(kind.to_owned()))
 }
 
 /// Finds the devices that are asked for, in that order; none stands for the CPU alone. Says in one line of

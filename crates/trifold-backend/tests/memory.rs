@@ -33,7 +33,7 @@ fn selection_asks_no_device_for_its_memory() {
     assert_eq!(second.refused.len(), 2, "{:?}", second.refused);
     for refusal in &second.refused {
         assert_eq!(refusal.path, path);
-        let right = matches!(&*refusal.error, BackendError::Refused { said, .. } if said.contains("is_named"));
+        let right = matches!(&*refusal.error, BackendError::Failed { said, .. } if said.contains("is_named"));
         assert!(right, "{}", refusal.error);
     }
     assert_eq!(selected("twin:1"), ["twin:1"]);

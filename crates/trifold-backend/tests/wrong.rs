@@ -494,12 +494,22 @@ fn what_a_package_offers_is_compared_with_what_it_states() {
         sha256: Some(sha256.to_owned()),
     };
     search.packages = vec![offer(&stated)];
-    let error = select(host, &"twin".parse().unwrap(), &search).unwrap_err();
-    let text = error.to_string();
-    assert!(
-        text.contains("Wrong SHA-256") && text.contains(&stated),
-        "{text}"
-    );
+    let refused = |search: &Search| {
+        let error = select(host, &"twin".parse().unwrap(), search).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("Wrong SHA-256") && text.contains(&stated),
+            "{text}"
+        );
+        text
+    };
+    let text = refused(&search);
+    // Nor does it help to name the file, or its folder.
+    for place in [path.as_path(), path.parent().unwrap()] {
+        search.paths = vec![place.to_owned()];
+        refused(&search);
+    }
+    search.paths.clear();
     let found = text.rsplit("found ").next().unwrap().trim_end_matches(')');
     search.packages = vec![offer(&found.to_uppercase())];
     let devices = select(host, &"twin".parse().unwrap(), &search).unwrap();

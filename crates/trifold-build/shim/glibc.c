@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -115,4 +116,12 @@ OURS long long __isoc23_strtoll(const char * text, char ** end, int base) {
 OURS unsigned long long __isoc23_strtoull(const char * text, char ** end, int base) {
     extern unsigned long long strtoull(const char *, char **, int);
     return strtoull(text, end, base);
+}
+OURS int __isoc23_sscanf(const char * text, const char * format, ...) {
+    extern int __isoc99_vsscanf(const char *, const char *, va_list);
+    va_list rest;
+    va_start(rest, format);
+    const int found = __isoc99_vsscanf(text, format, rest);
+    va_end(rest);
+    return found;
 }

@@ -387,11 +387,23 @@ impl Config {
 
     /// The recipe of the plugin of this name.
     pub fn plugin(&self, name: &str) -> Result<&crate::plugin::Recipe, BuildError> {
-        self.plugin
+        let recipe = self
+            .plugin
             .get(name)
             .ok_or_else(|| BuildError::UnknownPlugin {
                 name: name.to_owned(),
                 known: self.plugin.keys().cloned().collect::<Vec<_>>().join(", "),
-            })
+            })?;
+        // What stands before the number in `cuda:0`; the loader refuses others, too.
+        let kind = &recipe.kind;
+        let of_it = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let begins = kind.starts_with(|c: char| c.is_ascii_lowercase());
+        if !begins || !kind.chars().all(of_it) || ["auto", "cpu"].contains(&kind.as_str()) {
+            return Err(BuildError::config(format!(
+                "[plugin.{name}]: expected a kind of small letters and digits, such as cuda, and not auto or cpu \
+                 (found: {kind:?})"
+            )));
+        }
+        Ok(recipe)
     }
 }

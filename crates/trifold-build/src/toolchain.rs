@@ -53,7 +53,7 @@ impl Toolchain {
         let ar = binutil(&c, "AR", "ar")?;
         let ar_version = checked_binutil(&ar, "ar", "makes the archive of an engine")?;
         let id = format!("{c_version}\n{cpp_version}\n{ld_version}");
-        let fortified = is_fortified(&c)? || is_fortified(&cpp)?;
+        let fortified = is_fortified(&c, "c")? || is_fortified(&cpp, "c++")?;
         let seal_id = format!("{objcopy_version}\n{ar_version}");
         Ok(Self {
             c,
@@ -89,8 +89,13 @@ impl Toolchain {
         command
     }
 
+    /// The C++ compiler, for compilers that start it themselves.
+    pub(crate) fn cpp_program(&self) -> &Path {
+        self.cpp.path()
+    }
+
     /// `printf` must stay `printf`, and not become `__printf_chk`: the seal sends it to the log by its name.
-    fn unfortified(&self) -> Option<&'static str> {
+    pub(crate) fn unfortified(&self) -> Option<&'static str> {
         self.fortified.then_some("-U_FORTIFY_SOURCE")
     }
 
@@ -232,9 +237,9 @@ fn numbers(line: &str) -> Option<(u32, u32)> {
 }
 
 /// Whether a compiler, with its flags from the environment, replaces functions of libc by those that check.
-fn is_fortified(tool: &cc::Tool) -> Result<bool, BuildError> {
+fn is_fortified(tool: &cc::Tool, language: &str) -> Result<bool, BuildError> {
     let flags = tool.args().iter().filter_map(|flag| flag.to_str());
-    let macros = ["-dM", "-E", "-x", "c", "/dev/null"];
+    let macros = ["-dM", "-E", "-x", language, "/dev/null"];
     let macros = ask(tool.path(), &flags.chain(macros).collect::<Vec<_>>())?;
     let on = |line: &str| line.starts_with("#define _FORTIFY_SOURCE ") && !line.ends_with(" 0");
     Ok(macros.lines().any(on))

@@ -178,3 +178,18 @@ fn run(plugin: &Plugin, drivers: &Path, capabilities: &[&str]) -> Output {
         .output()
         .unwrap()
 }
+
+#[test]
+fn kinds_that_nobody_can_ask_for_are_refused() {
+    let mut config = Builder::from_env().unwrap().config;
+    config.plugin("rpc").unwrap();
+    for kind in ["", "auto", "cpu", "CUDA", "2d", "a-b", "a:0"] {
+        config.plugin.get_mut("rpc").unwrap().kind = kind.into();
+        let error = config.plugin("rpc").unwrap_err().to_string();
+        let expected = format!("(found: {kind:?})");
+        assert!(
+            error.contains("[plugin.rpc]: expected a kind") && error.ends_with(&expected),
+            "{error}"
+        );
+    }
+}

@@ -237,7 +237,7 @@ fn files_that_are_compiled_in_their_own_way_are_among_those_compiled() {
     for (mut builder, name) in engines() {
         for mode in [Mode::Aligned, Mode::Pinned] {
             builder.mode = mode;
-            let (_, tree) = builder.trees(&name).unwrap();
+            let (own, tree) = builder.trees(&name).unwrap();
             let ggml = &builder.config.ggml;
             let all = |patterns: &[String]| -> BTreeSet<String> {
                 let patterns = patterns.iter();
@@ -261,6 +261,15 @@ fn files_that_are_compiled_in_their_own_way_are_among_those_compiled() {
                 "kernels_inner_loops",
                 one(&ggml.kernels_inner_loops),
                 &kernels,
+            );
+            // Its tables are taken out of a header, if that has the form that is known.
+            let shim = Path::new(env!("CARGO_MANIFEST_DIR"));
+            let shim = shim.join(format!("../trifold-{name}-sys/shim"));
+            let (config, cache) = (&builder.config, &builder.cache);
+            let jobs = units::jobs(config, cache, &name, &own, &tree, &shim).unwrap();
+            assert!(
+                jobs.base.iter().any(|job| job.label == "tables.c"),
+                "{name}, {mode:?}: ggml-common.h has another form (crates/trifold-build/src/units/tables.rs)"
             );
             // Older revisions do not have all of them yet.
             if mode == Mode::Aligned {

@@ -32,6 +32,9 @@ use crate::{
     models::{Files, Size},
 };
 
+/// The exit code for a device that cannot be used.
+const FAILED: u8 = 1;
+
 /// The exit code for a plugin that works, but finds nothing here to compute on.
 const NO_DEVICE: u8 = 3;
 
@@ -102,11 +105,10 @@ fn main() -> Result<ExitCode> {
         threads: arguments.threads,
     };
     if let Err(error) = available(arguments.engine, &on) {
-        if !is_without_device(&error) {
-            return Err(error.into());
-        }
-        writeln!(std::io::stderr(), "{error}")?;
-        return Ok(ExitCode::from(NO_DEVICE));
+        let hint = error.hint().unwrap_or_default();
+        writeln!(std::io::stderr(), "{error}\nhint: {hint}")?;
+        let without = is_without_device(&error);
+        return Ok(ExitCode::from(if without { NO_DEVICE } else { FAILED }));
     }
     let files = Files::make(&arguments.models, arguments.size)?;
     let answers = run(arguments.engine, &files, &on)?;
@@ -127,13 +129,17 @@ fn available(engine: Engine, on: &Place) -> Result<(), BackendError> {
     found.map(drop)
 }
 
-/// Whether nothing is wrong with the plugin: it ran, and found no driver, or no GPU of its own.
+/// Whether nothing is wrong with the plugin: it has said that it cannot be used here, or it is loaded and has no
+/// device at all.
 fn is_without_device(error: &BackendError) -> bool {
-    let BackendError::NoDevice { tried, .. } = error else {
+    let BackendError::NoDevice { there, tried, .. } = error else {
         return false;
     };
-    let refused = |error: &BackendError| matches!(error, BackendError::Refused { .. });
-    tried.iter().all(|one| refused(&one.error))
+    match &tried[..] {
+        [] => *there == ["cpu"],
+        [one] => matches!(*one.error, BackendError::Refused { .. }),
+        _ => false,
+    }
 }
 
 fn save(engine: Engine, files: &Files, folder: &Path) -> Result<()> {
@@ -167,5 +173,29 @@ fn run(engine: Engine, files: &Files, on: &Place) -> Result<Answers> {
         Engine::Llama => text::answers(files, on),
         #[cfg(feature = "whisper")]
         Engine::Whisper => speech::answers(files, on),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_device(there: &[&str]) -> BackendError {
+        BackendError::NoDevice {
+            request: "cuda:0".into(),
+            there: there.iter().map(|name| (*name).into()).collect(),
+            tried: Vec::new(),
+            searched: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_plugin_without_device_is_one_that_works() {
+        assert!(is_without_device(&no_device(&["cpu"])));
+        // One that is there and is asked for otherwise.
+        assert!(!is_without_device(&no_device(&["cpu", "blas:0"])));
+        let (path, said) = (PathBuf::from("/plugin.so"), String::new());
+        let failed = BackendError::Failed { path, said };
+        assert!(!is_without_device(&failed));
     }
 }

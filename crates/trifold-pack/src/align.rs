@@ -70,6 +70,9 @@ pub struct Options {
     pub candidates: Vec<String>,
     /// Backend plugins to try with the engines.
     pub plugins: Vec<PathBuf>,
+    /// What to compute on with plugins, such as `rpc:127.0.0.1:50052` or `cuda:1`: one of a plugin's kind stands for
+    /// its first device.
+    pub devices: Vec<String>,
     /// A file in the form of `engines.toml` with other revisions.
     pub revisions: Option<PathBuf>,
     /// The folder of trifold's source, which has the program that runs the engines.
@@ -89,6 +92,7 @@ impl Default for Options {
             engines: Vec::new(),
             candidates: Vec::new(),
             plugins: Vec::new(),
+            devices: Vec::new(),
             revisions: None,
             workspace: Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."),
             tolerances: Tolerances::default(),
@@ -169,8 +173,7 @@ impl<'a> Aligner<'a> {
     }
 
     fn report(&self) -> Result<Report, AlignError> {
-        let offers = self.options.plugins.iter().map(|path| Offer::read(path));
-        let offers = offers.collect::<Result<Vec<_>, _>>()?;
+        let offers = self.offers()?;
         let mut trials = vec![self.pinned()?];
         let mut candidates = Vec::new();
         for name in &self.candidates {
@@ -192,6 +195,24 @@ impl<'a> Aligner<'a> {
             candidates,
             plugins: offers.iter().map(serve).collect(),
         })
+    }
+
+    fn offers(&self) -> Result<Vec<Offer>, AlignError> {
+        let devices = &self.options.devices;
+        let offers = self.options.plugins.iter();
+        let offers = offers
+            .map(|path| Offer::read(path, devices))
+            .collect::<Result<Vec<_>, _>>()?;
+        for device in devices {
+            let asked = |offer: &Offer| offer.device() == device;
+            if !offers.iter().any(asked) {
+                return Err(AlignError::Device {
+                    device: device.clone(),
+                    kinds: offers.iter().map(|offer| offer.kind().into()).collect(),
+                });
+            }
+        }
+        Ok(offers)
     }
 
     fn runner(&self) -> Runner {

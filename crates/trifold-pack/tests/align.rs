@@ -78,7 +78,55 @@ fn whisper_may_use_the_newest_ggml_and_its_plugins() {
         assert!(page.contains(&heading), "{page}");
     }
     assert!(page.contains("Device not found: rpc:0"), "{page}");
-    assert_eq!(page.matches("**Serves whisper**").count(), 2, "{page}");
+    let serves = "**Serves whisper with ggml 0.26.0**";
+    assert_eq!(page.matches(serves).count(), 2, "{page}");
+}
+
+#[test]
+fn plugins_that_do_not_serve_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let twin = plugin("twin");
+    // The twin crashes under this name.
+    fs_err::copy(&twin, place("twin-crash.so")).unwrap();
+    let mut bytes = fs_err::read(&twin).unwrap();
+    let field = b"ggml commit\t";
+    let at = bytes.windows(field.len()).position(|part| part == field);
+    bytes[at.unwrap() + field.len()] ^= 1;
+    fs_err::write(place("other.so"), bytes).unwrap();
+    let none = "logits_max = 0.0\nlogits_mean = 0.0\nprobability_max = 0.0\nsame_text = true\npsnr_min = 999.0\n";
+    let tolerances = format!("[trained]\n{none}[random]\n{none}");
+    fs_err::write(place("tolerances.toml"), tolerances).unwrap();
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trifold-pack"));
+    command.args(["align", "whisper", "--json", "--tolerances"]);
+    command.arg(place("tolerances.toml"));
+    let plugins = [
+        place("twin-crash.so"),
+        place("other.so"),
+        twin,
+        plugin("rpc"),
+    ];
+    for plugin in &plugins {
+        command.arg("--plugin").arg(plugin);
+    }
+    let output = command
+        .args(["--device", "rpc:127.0.0.1:1"])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let fit = |number: usize| &report["plugins"][number]["fits"][0];
+    let problem = |number: usize| fit(number)["problem"].as_str().unwrap();
+    assert_eq!(fit(0)["fitness"], "does-not-run");
+    assert!(problem(0).contains("SIGSEGV"), "{:#}", fit(0));
+    assert!(problem(0).contains("hint: "), "{:#}", fit(0));
+    assert_eq!(fit(1)["fitness"], "other-ggml");
+    assert_eq!(fit(1)["differences"][0]["field"], "ggml commit");
+    assert_eq!(fit(2)["fitness"], "beyond");
+    assert_eq!(fit(3)["fitness"], "does-not-run");
+    assert!(problem(3).contains("could not connect"), "{:#}", fit(3));
 }
 
 #[test]
@@ -88,6 +136,7 @@ fn what_cannot_be_measured_is_refused() {
     let tolerances = folder.path().join("tolerances.toml");
     fs_err::write(&tolerances, "psnr = 40.0\n").unwrap();
     let tolerances = tolerances.to_str().unwrap();
+    let rpc = plugin("rpc");
     let revisions = folder.path().join("engines.toml");
     fs_err::write(&revisions, "[common]\n").unwrap();
     for (arguments, message) in [
@@ -114,6 +163,10 @@ fn what_cannot_be_measured_is_refused() {
             "Could not find: /no/such/plugin.so",
         ),
         (&["--plugin", tolerances], "Expected a backend plugin at: "),
+        (
+            &["--plugin", rpc.to_str().unwrap(), "--device", "cuda:1"],
+            "Expected a device of one of the plugins, each kind once (kinds: rpc; found: cuda:1)",
+        ),
     ] {
         let output = run(arguments);
         let stderr = String::from_utf8_lossy(&output.stderr);

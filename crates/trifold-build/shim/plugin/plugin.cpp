@@ -170,7 +170,7 @@ extern "C" int trifold_plugin_try(int, char **, char **) {
 #endif
     ggml_backend_reg_t reg = ggml_backend_init();
     if (reg == nullptr) {
-        print_line("refused\n");
+        print_line("failed\n");
         _exit(0);
     }
     print_line("backend\t" + std::to_string(reg->api_version) + "\t" + field(ggml_backend_reg_name(reg)) + "\n");

@@ -89,7 +89,10 @@ impl Flags {
     pub(super) fn including(&self, header: &str, folder: &Path) -> Self {
         let mut flags = self.clone();
         flags.generated(folder);
-        flags.plain(&format!("-include{header}"));
+        // By its whole path: GCC looks for a bare name in the working directory first.
+        let path = folder.join(header);
+        flags.flags.push(format!("-include{}", path.display()));
+        flags.key.push(format!("-include{header}"));
         flags
     }
 

@@ -85,7 +85,7 @@ impl OtherCompiler {
         scratch: &Path,
     ) -> Result<(Command, PathBuf), BuildError> {
         match self {
-            Self::Nvcc(nvcc) => Ok((Command::new(&nvcc.program), file.to_owned())),
+            Self::Nvcc(nvcc) => Ok((nvcc.command(toolchain), file.to_owned())),
             Self::Shaders(generator) => {
                 let file = generator.generate(file, scratch)?;
                 Ok((toolchain.compile(true), file))
@@ -102,6 +102,19 @@ pub struct Nvcc {
 }
 
 impl Nvcc {
+    /// Starts a command line. The code for the CPU is compiled by the toolchain's compiler, and nobody else's flags
+    /// are added: both would not be in the cache key.
+    fn command(&self, toolchain: &Toolchain) -> Command {
+        let mut command = Command::new(&self.program);
+        for name in ["NVCC_CCBIN", "NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS"] {
+            command.env_remove(name);
+        }
+        command.arg("-ccbin").arg(toolchain.cpp_program());
+        let host_flags = toolchain.unfortified();
+        command.args(host_flags.map(|flag| format!("-Xcompiler={flag}")));
+        command
+    }
+
     fn find(options: &Options) -> Result<Self, BuildError> {
         let program = options
             .toolkit

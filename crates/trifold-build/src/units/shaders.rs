@@ -141,8 +141,7 @@ impl Shaders {
             flags.plain(&format!("-D{define}"));
         }
         flags.generated(&self.header);
-        flags.generated(&self.prelude);
-        flags.plain(&format!("-include{}", PRELUDE.0));
+        *flags = flags.including(PRELUDE.0, &self.prelude);
         if let Some(include) = &self.include {
             flags.flags.push(format!("-I{}", include.display()));
         }

@@ -15,6 +15,14 @@ pub enum AlignError {
     /// A file that is no plugin, or not whole.
     #[error(transparent)]
     Plugin(#[from] BackendError),
+    /// A device that no plugin can bring, or another one of its kind is asked for.
+    #[error("Expected a device of one of the plugins, each kind once (kinds: {}; found: {device})", kinds.join(", "))]
+    Device {
+        /// What was asked for.
+        device: String,
+        /// What there are plugins for.
+        kinds: Vec<String>,
+    },
     /// An engine does not work even with its own ggml.
     #[error("Could not run {engine} with its own ggml: {what}")]
     Pinned {
@@ -50,6 +58,9 @@ impl AlignError {
         match self {
             Self::Build(error) => error.hint(),
             Self::Plugin(error) => error.hint(),
+            Self::Device { .. } => Some(
+                "Name the kind and what stands behind it: rpc:127.0.0.1:50052, or cuda:1".into(),
+            ),
             Self::Pinned { .. } => Some(
                 "Without its own answers there is nothing to compare with: see that its tests pass"
                     .into(),

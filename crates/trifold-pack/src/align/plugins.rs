@@ -18,6 +18,8 @@ use super::{
 pub(super) struct Offer {
     path: PathBuf,
     note: Note,
+    /// What to compute on.
+    device: String,
 }
 
 /// Engines that were built with one ggml, or each with its own, and what they answered on the CPU.
@@ -39,10 +41,21 @@ pub(super) struct Tried {
 }
 
 impl Offer {
-    pub(super) fn read(path: &Path) -> Result<Self, AlignError> {
+    /// `devices`: what is asked for; the last one of its kind is taken.
+    pub(super) fn read(path: &Path, devices: &[String]) -> Result<Self, AlignError> {
         let path = full_path(path)?;
         let note = note::read(&path)?;
-        Ok(Self { path, note })
+        let of_kind = |device: &&String| device.split(':').next() == Some(&note.kind);
+        let device = devices.iter().rfind(of_kind).unwrap_or(&note.kind).clone();
+        Ok(Self { path, note, device })
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        &self.note.kind
+    }
+
+    pub(super) fn device(&self) -> &str {
+        &self.device
     }
 
     /// Tries it with every engine that it is made for.
@@ -104,7 +117,7 @@ impl Offer {
     /// Runs an engine on the plugin's device, and compares with what it gave on the CPU.
     fn run(&self, fit: &mut Fit, trial: &Trial, tolerances: &Tolerances, runner: &Runner) {
         let device = Device {
-            name: &self.note.kind,
+            name: &self.device,
             plugin: &self.path,
         };
         let expected = trial.engines[&fit.engine].answers.as_ref();
@@ -169,6 +182,7 @@ mod tests {
     fn offer(engine: &str, fingerprint: &str) -> Offer {
         Offer {
             path: "/plugin.so".into(),
+            device: "some".into(),
             note: Note {
                 name: "some".into(),
                 kind: "some".into(),
@@ -235,6 +249,28 @@ mod tests {
         // There is nothing to compare with.
         assert_eq!(fit.fitness, Fitness::DoesNotRun);
         assert!(fit.problem.is_some());
+    }
+
+    /// One ggml is enough.
+    #[test]
+    fn a_plugin_for_one_of_two_candidates_serves() {
+        let fit = |candidate: &str, fitness| Fit {
+            engine: "whisper".into(),
+            candidate: Some(candidate.into()),
+            ggml_version: "2".into(),
+            differences: Vec::new(),
+            problem: None,
+            cases: Vec::new(),
+            fitness,
+        };
+        let mut served = serve(&offer("", "GGML_MAX_NAME\t64\n"));
+        served.fits = vec![
+            fit("llama", Fitness::Within),
+            fit("diffusion", Fitness::OtherGgml),
+        ];
+        assert!(served.serves());
+        served.fits.push(fit("llama", Fitness::Beyond));
+        assert!(!served.serves());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::PackError;
 
-/// The result of [`align`](super::align). Nothing in it depends on time or place.
+/// The result of [`align`](super::align). Nothing in it depends on the time; what plugins do depends on the machine.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(title = "Align")]
 #[non_exhaustive]
@@ -34,7 +34,7 @@ impl Report {
             .any(|candidate| candidate.group.len() == self.engines.len())
     }
 
-    /// Whether every plugin serves all engines that it is made for.
+    /// Whether every plugin serves all engines that it was tried with, by one of the candidates.
     pub fn all_serve(&self) -> bool {
         self.plugins.iter().all(Served::serves)
     }
@@ -324,14 +324,18 @@ pub struct Served {
     pub version: String,
     /// The engine whose own ggml it is made for; none if it is made for a ggml that engines share.
     pub engine: Option<String>,
-    /// One for each of these engines, and each candidate.
+    /// One for each of these engines, and each candidate that the engine compiles with.
     pub fits: Vec<Fit>,
 }
 
 impl Served {
-    /// Whether it serves all engines that it is made for, and there is one.
+    /// Whether there is a ggml with which it serves all engines: that of a candidate, or the engine's own.
     pub fn serves(&self) -> bool {
-        !self.fits.is_empty() && self.fits.iter().all(|fit| fit.fitness.serves())
+        let with = |candidate: &Option<String>| {
+            let mut fits = self.fits.iter().filter(|fit| fit.candidate == *candidate);
+            fits.all(|fit| fit.fitness.serves())
+        };
+        self.fits.iter().any(|fit| with(&fit.candidate))
     }
 }
 

@@ -27,6 +27,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     plugin: Vec<PathBuf>,
 
+    /// What to compute on with the plugins of its kind, such as rpc:127.0.0.1:50052 or cuda:1 [default: the first
+    /// of each plugin's].
+    #[arg(long, value_name = "NAME", requires = "plugin")]
+    device: Vec<String>,
+
     /// Other revisions: a file in the form of engines.toml.
     #[arg(long, value_name = "FILE")]
     revisions: Option<PathBuf>,
@@ -65,7 +70,7 @@ Examples:
   trifold-pack align
   trifold-pack align whisper diffusion --candidate diffusion
   trifold-pack align --revisions newer.toml --markdown report.md
-  trifold-pack align --plugin target/plugins/libtrifold-backend-rpc.so
+  trifold-pack align --plugin libtrifold-backend-rpc.so --device rpc:127.0.0.1:50052
 
 The engines are built twice, with their own ggml and with the candidate, which takes minutes the
 first time. Then both run the same models, and what they give is compared; so is what the CPU and the
@@ -83,6 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome, PackError> {
         engines: args.engines.clone(),
         candidates: args.candidate.clone(),
         plugins: args.plugin.clone(),
+        devices: args.device.clone(),
         revisions: args.revisions.clone(),
         time_limit: Duration::from_secs(args.time_limit),
         progress,

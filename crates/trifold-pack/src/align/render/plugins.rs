@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{fingerprint, table, telling, worst};
+use super::{SHOWN, fingerprint, table, worst};
 use crate::{
     align::{Difference, Fit, Fitness, Served},
     text::clean,
@@ -104,10 +104,10 @@ fn details(plugin: &Served, bullet: &str, quote: &str) -> String {
     for fit in &plugin.fits {
         let name = &fit.engine;
         if let Some(problem) = &fit.problem {
-            let problem = problem.lines().next().unwrap_or_default();
-            let _ = writeln!(text, "{bullet}{name}: {}", clean(problem));
+            let lines: Vec<&str> = problem.lines().map(str::trim).collect();
+            let _ = writeln!(text, "{bullet}{name}: {}", clean(&lines.join("; ")));
         }
-        for difference in telling(&fit.differences) {
+        for difference in fit.differences.iter().take(SHOWN) {
             let Difference {
                 field,
                 expected,
@@ -121,6 +121,10 @@ fn details(plugin: &Served, bullet: &str, quote: &str) -> String {
                 clean(found)
             );
         }
+        if fit.differences.len() > SHOWN {
+            let more = fit.differences.len() - SHOWN;
+            let _ = writeln!(text, "{bullet}{name}: and {more} more");
+        }
     }
     text
 }
@@ -131,13 +135,12 @@ fn served(plugin: &Served) -> String {
             .fits
             .iter()
             .filter(|fit| fit.fitness.serves() == wanted);
-        let mut names: Vec<&str> = fits.map(|fit| fit.engine.as_str()).collect();
-        names.dedup();
-        names.join(", ")
+        let with = |fit: &Fit| format!("{} with ggml {}", fit.engine, fit.ggml_version);
+        fits.map(with).collect::<Vec<_>>().join(", ")
     };
     let (served, others) = (names(true), names(false));
     match (served.is_empty(), others.is_empty()) {
-        (true, true) => "It is made for none of these engines".into(),
+        (true, true) => "None of these engines compiles with a ggml that it is made for".into(),
         (true, false) => format!("Serves none of them: {others}"),
         (false, true) => format!("Serves {served}"),
         (false, false) => format!("Serves {served}; not {others}"),
