@@ -134,8 +134,8 @@ def work():
         pass
 other = threading.Thread(target=work)
 other.start()
-time.sleep(0.2)
-threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+time.sleep(0.5)
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
     {package.call}
 except KeyboardInterrupt:
