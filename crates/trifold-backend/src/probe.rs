@@ -38,40 +38,34 @@ pub(crate) fn run(path: &Path, limit: Duration) -> Result<(), BackendError> {
     let out = reader(child.get().and_then(|child| child.stdout.take())).map_err(io)?;
     let err = reader(child.get().and_then(|child| child.stderr.take())).map_err(io)?;
     let deadline = Instant::now() + limit;
-    let said = out.recv_timeout(limit);
-    let status = match &said {
-        // What it says is complete: how it ends does not matter any more.
-        Ok(said) if said.ends_with("end\n") => return Ok(()),
-        Ok(_) => child.get().and_then(|child| wait(child, deadline)),
-        Err(_) => None,
-    };
-    let (Ok(said), Some(status)) = (said, status) else {
+    let Ok(said) = out.recv_timeout(limit) else {
         return Err(hung(path, limit));
     };
+    // What it says is complete: how it ends does not matter any more.
+    if said.ends_with("end\n") {
+        return Ok(());
+    }
     let words = err.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
     let words = last_line(&words);
-    let path_of = || path.to_owned();
-    if status.success() && said.ends_with("refused\n") {
-        let (path, said) = (path_of(), words);
-        return Err(BackendError::Refused { path, said });
+    let path = path.to_owned();
+    if said.ends_with("refused\n") {
+        return Err(BackendError::Refused { path, said: words });
     }
-    if status.success() && said.ends_with("failed\n") {
-        let (path, said) = (path_of(), words);
-        return Err(BackendError::Failed { path, said });
+    if said.ends_with("failed\n") {
+        return Err(BackendError::Failed { path, said: words });
+    }
+    let status = child.get().and_then(|child| wait(child, deadline));
+    if status.is_none() && Instant::now() >= deadline {
+        return Err(hung(&path, limit));
     }
     if said.is_empty()
-        && let Some(why) = unloadable(status, &words)
+        && let Some(why) = status.and_then(|status| unloadable(status, &words))
     {
-        return Err(BackendError::Load {
-            path: path.to_owned(),
-            why,
-        });
+        return Err(BackendError::Load { path, why });
     }
-    Err(BackendError::Crashed {
-        path: path.to_owned(),
-        how: how(status),
-        said: words,
-    })
+    let how = status.map_or_else(|| "unknown end".into(), how);
+    let said = words;
+    Err(BackendError::Crashed { path, how, said })
 }
 
 fn hung(path: &Path, limit: Duration) -> BackendError {
