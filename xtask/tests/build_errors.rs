@@ -40,6 +40,14 @@ fn program(folder: &TempDir, name: &str, script: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// A compiler that answers questions about itself, and compiles nothing.
+fn compiler(folder: &TempDir, error: &str) -> String {
+    let script = format!(
+        "case \"$*\" in\n--version|-print-*|*-dM*) exec g++ \"$@\";;\nesac\necho '{error}' >&2\nexit 1"
+    );
+    program(folder, "g++", &script)
+}
+
 #[test]
 fn missing_compilers_and_binutils() {
     says(
@@ -95,9 +103,10 @@ fn tools_that_are_too_old_or_of_another_make() {
 #[test]
 fn a_full_disk() {
     let folder = TempDir::new().unwrap();
-    let script = "case $1 in\n--version) echo 'g++ 12.2.0';;\n-print-*) exec gcc \"$@\";;\n\
-                  *) echo 'fatal error: error writing to a.o: No space left on device' >&2; exit 1;;\nesac";
-    let full = program(&folder, "g++", script);
+    let full = compiler(
+        &folder,
+        "fatal error: error writing to a.o: No space left on device",
+    );
     let stderr = build(&[("CXX", &full), ("TRIFOLD_COMPILER_LAUNCHER", "none")]);
     says(
         &stderr,
@@ -113,9 +122,7 @@ fn a_full_disk() {
 #[test]
 fn a_compiler_error_shows_the_command_and_its_words() {
     let folder = TempDir::new().unwrap();
-    let script = "case $1 in\n--version) echo 'g++ 12.2.0';;\n-print-*) exec gcc \"$@\";;\n\
-                  *) echo 'whisper.cpp:1: error: no such thing' >&2; exit 1;;\nesac";
-    let broken = program(&folder, "g++", script);
+    let broken = compiler(&folder, "whisper.cpp:1: error: no such thing");
     let stderr = build(&[("CXX", &broken), ("TRIFOLD_COMPILER_LAUNCHER", "none")]);
     says(
         &stderr,
