@@ -5,7 +5,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use support::{Run, SAME_TO_THE_EYE, psnr, trifold};
+use support::{Answers, Run, trifold};
 use trifold_build::{Builder, plugin::Options};
 
 fn plugin() -> PathBuf {
@@ -16,9 +16,8 @@ fn plugin() -> PathBuf {
 }
 
 /// The program with the plugin, and with that driver alone.
-fn with(plugin: &Path, arguments: &[&str]) -> Run {
-    trifold(arguments)
-        .env("TRIFOLD_BACKEND_PATH", plugin)
+fn with(plugin: &Path, run: Run) -> Run {
+    run.env("TRIFOLD_BACKEND_PATH", plugin)
         .env("VK_DRIVER_FILES", lavapipe())
 }
 
@@ -39,53 +38,16 @@ fn lavapipe() -> PathBuf {
 #[test]
 fn all_engines_answer_as_on_the_cpu() {
     let plugin = plugin();
-    let answer = |arguments: &[&str], device: &str| {
-        let arguments = [arguments, &["--device", device, "--quiet"]].concat();
-        let outcome = chosen(with(&plugin, &arguments)).run();
-        assert_eq!(outcome.code, Some(0), "{device}: {outcome}");
-        outcome
+    let answers = |device: &'static str| {
+        Answers::given(|run| chosen(with(&plugin, run)).args(["--device", device]))
     };
-    // A beginning after which no two words are nearly as likely as each other: there rounding would decide.
-    let story = [
-        "generate",
-        "Tell me a story about a little dog.",
-        "--temperature",
-        "0",
-        "--max-tokens",
-        "24",
-    ];
-    let told = answer(&story, "cpu").stdout;
-    assert!(told.len() > 40, "{told}");
-    assert_eq!(answer(&story, "vulkan").stdout, told);
-
-    let sample =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/speech/samples/kitchen-light.wav");
-    let hear = ["transcribe", sample.to_str().unwrap()];
-    let heard = answer(&hear, "cpu").stdout;
-    assert!(heard.contains("Turn on the kitchen light."), "{heard}");
-    assert_eq!(answer(&hear, "vulkan").stdout, heard);
-
-    let folder = tempfile::tempdir().unwrap();
-    let draw = |device: &str| {
-        let picture = folder.path().join(format!("{device}.png"));
-        let place = picture.to_str().unwrap();
-        answer(
-            &[
-                "draw", "a house", "--seed", "5", "--steps", "2", "-W", "64", "-H", "64", "-o",
-                place,
-            ],
-            device,
-        );
-        trifold_diffusion::read_png(&picture).unwrap().rgb8
-    };
-    let psnr = psnr(&draw("vulkan"), &draw("cpu"));
-    assert!(psnr > SAME_TO_THE_EYE, "the picture differs by {psnr} dB");
+    answers("vulkan").assert_like(&answers("cpu"), "vulkan");
 }
 
 #[test]
 fn what_is_not_there_is_said() {
     let plugin = plugin();
-    let devices = || with(&plugin, &["devices"]);
+    let devices = || with(&plugin, trifold(["devices"]));
     let listed = chosen(devices()).run();
     assert!(listed.stdout.contains("vulkan:0"), "{listed}");
     let listed = devices().run();

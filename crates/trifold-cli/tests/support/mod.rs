@@ -1,6 +1,8 @@
 //! Runs the built program and shows what came out, without what differs from run to run.
 #![allow(dead_code, unused_imports, unused_macros)] // each test file uses a part
 
+mod answers;
+
 use std::{
     ffi::OsStr,
     fmt,
@@ -11,8 +13,24 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use answers::{Answers, STORY};
+
 /// Longer than anything in these tests takes: past it, the program hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The same for an emulated CPU, which takes some fifty times as long.
+const EMULATED_PATIENCE: Duration = Duration::from_secs(1200);
+
+const EMULATOR: &str = "qemu-x86_64";
+
+/// Whether CPUs can be emulated on this machine. Not on every one: other tests run the same kernels by name.
+pub(crate) fn can_emulate() -> bool {
+    let there = Command::new(EMULATOR).arg("--version").output().is_ok();
+    if !there {
+        note("left out: no qemu-x86_64 (Debian and Ubuntu have it in qemu-user)");
+    }
+    there
+}
 
 /// Says what a test leaves out.
 #[expect(clippy::print_stderr, reason = "for who runs the tests")]
@@ -61,6 +79,7 @@ impl Outcome {
 pub(crate) struct Run {
     command: Command,
     stdin: Vec<u8>,
+    patience: Duration,
 }
 
 /// A run of the program with these arguments, an empty standard input, and a cache of the tests' own.
@@ -79,6 +98,7 @@ pub(crate) fn trifold(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run 
     Run {
         command,
         stdin: Vec::new(),
+        patience: PATIENCE,
     }
 }
 
@@ -101,21 +121,28 @@ impl Run {
         self
     }
 
+    /// More arguments.
+    pub(crate) fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.command.args(args);
+        self
+    }
+
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Runs the program by another one, such as an emulator.
-    pub(crate) fn on(mut self, runner: &str, arguments: &[&str]) -> Self {
-        let mut command = Command::new(runner);
+    /// Runs the program on another CPU, which QEMU emulates.
+    pub(crate) fn on_cpu(mut self, cpu: &str) -> Self {
+        let mut command = Command::new(EMULATOR);
         command
-            .args(arguments)
+            .args(["-cpu", cpu])
             .arg(self.command.get_program())
             .args(self.command.get_args());
         let set = self.command.get_envs();
         command.envs(set.filter_map(|(name, value)| Some((name, value?))));
         self.command = command;
+        self.patience = EMULATED_PATIENCE;
         self
     }
 
@@ -156,7 +183,7 @@ impl Run {
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(Stdio::piped());
-        Running::of(self.command.spawn().unwrap()).finish()
+        Running::of(self.command.spawn().unwrap(), self.patience).finish()
     }
 
     /// Starts, and comes back at once.
@@ -170,10 +197,7 @@ impl Run {
         let bytes = self.stdin;
         // The program may end without having read it all.
         thread::spawn(move || stdin.write_all(&bytes).is_ok());
-        Running {
-            child,
-            started: Instant::now(),
-        }
+        Running::of(child, self.patience)
     }
 }
 
@@ -184,21 +208,21 @@ impl Run {
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Running::of(self.command.spawn().unwrap())
+        Running::of(self.command.spawn().unwrap(), self.patience)
     }
 }
 
 /// A run that goes on.
 pub(crate) struct Running {
     pub(crate) child: Child,
-    started: Instant,
+    deadline: Instant,
 }
 
 impl Running {
-    fn of(child: Child) -> Self {
+    fn of(child: Child, patience: Duration) -> Self {
         Self {
             child,
-            started: Instant::now(),
+            deadline: Instant::now() + patience,
         }
     }
 
@@ -264,7 +288,7 @@ impl Running {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            if self.started.elapsed() > PATIENCE {
+            if Instant::now() > self.deadline {
                 self.child.kill().unwrap();
                 panic!("The program did not end");
             }
