@@ -81,6 +81,11 @@ const VULKAN: [(&str, &str); 5] = [
     ("/usr/share/vulkan/icd.d", "mesa-vulkan-drivers"),
 ];
 
+/// Outside of the workspace, for libFuzzer's sake.
+const FUZZ: &str = "fuzz/Cargo.toml";
+/// Outside of the workspace, as an engine of somebody else's would be.
+const EXAMPLE: &str = "examples/transcribe/Cargo.toml";
+
 fn missing_for_vulkan() -> Vec<&'static str> {
     let there = |what: &str| match what {
         "glslc" => Command::new(what).arg("--version").output().is_ok(),
@@ -90,8 +95,19 @@ fn missing_for_vulkan() -> Vec<&'static str> {
     names.filter(|what| !there(what)).collect()
 }
 
+/// Fetches what all lock files name. One that no longer fits its manifest fails here, not half an hour later.
+fn fetch() -> Result<()> {
+    for manifest in ["Cargo.toml", FUZZ, EXAMPLE] {
+        step(
+            &format!("Fetch the packages of {manifest}"),
+            cargo(["fetch", "--locked", "--manifest-path", manifest]),
+        )?;
+    }
+    Ok(())
+}
+
 fn rust() -> Result<()> {
-    step("Fetch all packages", cargo(["fetch", "--locked"]))?;
+    fetch()?;
     step(
         "Bindings are what the headers say",
         cargo(["xtask", "bindings", "--check"]),
@@ -140,12 +156,12 @@ fn rust() -> Result<()> {
         "Three ggml revisions in one process, and a plugin for each",
         in_pinned_mode(&mut pinned),
     )?;
-    // Outside of the workspace, for libFuzzer's sake. Without it, what there is besides its two targets.
+    // Without libFuzzer, what there is besides its two targets.
     let mut fuzz = cargo([
         "run",
         "--locked",
         "--manifest-path",
-        "fuzz/Cargo.toml",
+        FUZZ,
         "--example",
         "mutate",
         "--",
@@ -156,13 +172,7 @@ fn rust() -> Result<()> {
         "10,000 broken files for the audit",
         fuzz.env("CARGO_TARGET_DIR", target()),
     )?;
-    // Outside of the workspace, as an engine of somebody else's would be.
-    let mut example = cargo([
-        "test",
-        "--locked",
-        "--manifest-path",
-        "examples/transcribe/Cargo.toml",
-    ]);
+    let mut example = cargo(["test", "--locked", "--manifest-path", EXAMPLE]);
     example
         .env("CARGO_TARGET_DIR", root().join("target/transcribe"))
         .env("TRIFOLD_BUILD_CPU_LEVELS", "x86-64-v3");
