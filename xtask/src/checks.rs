@@ -81,11 +81,6 @@ const VULKAN: [(&str, &str); 5] = [
     ("/usr/share/vulkan/icd.d", "mesa-vulkan-drivers"),
 ];
 
-/// Outside of the workspace, for libFuzzer's sake.
-const FUZZ: &str = "fuzz/Cargo.toml";
-/// Outside of the workspace, as an engine of somebody else's would be.
-const EXAMPLE: &str = "examples/transcribe/Cargo.toml";
-
 fn missing_for_vulkan() -> Vec<&'static str> {
     let there = |what: &str| match what {
         "glslc" => Command::new(what).arg("--version").output().is_ok(),
@@ -94,6 +89,11 @@ fn missing_for_vulkan() -> Vec<&'static str> {
     let names = VULKAN.into_iter().map(|(what, _)| what);
     names.filter(|what| !there(what)).collect()
 }
+
+/// Outside of the workspace, for libFuzzer's sake.
+const FUZZ: &str = "fuzz/Cargo.toml";
+/// Outside of the workspace, as an engine of somebody else's would be.
+const EXAMPLE: &str = "examples/transcribe/Cargo.toml";
 
 /// Fetches what all lock files name. One that no longer fits its manifest fails here, not half an hour later.
 fn fetch() -> Result<()> {
