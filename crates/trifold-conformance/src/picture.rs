@@ -55,3 +55,26 @@ fn output(model: &mut Model, prompt: &str, seed: u64) -> Result<Output> {
         rgb8: picture.rgb8,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::models::Size;
+
+    #[test]
+    fn few_pixels_of_the_random_picture_are_cut_off() {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+        let files = Files::make(&demo, Size::Small).unwrap();
+        let random = files.picture().unwrap().pop().unwrap();
+        let mut model = Model::load(&random.path).unwrap();
+        let (prompt, seed) = PROMPTS[0];
+        let Output::Picture { rgb8, .. } = output(&mut model, prompt, seed).unwrap() else {
+            panic!("expected a picture");
+        };
+        let is_cut = |value: &&u8| matches!(**value, 0 | u8::MAX);
+        let cut = rgb8.iter().filter(is_cut).count();
+        assert!(cut < rgb8.len() / 4, "{cut} of {} values", rgb8.len());
+    }
+}

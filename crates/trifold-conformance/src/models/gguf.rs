@@ -5,7 +5,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use trifold_formats::{GgmlType, Gguf, ModelFile};
 
-use super::{CONFIDENCE, SEED, Size, random::Random};
+use super::{
+    CONFIDENCE, SEED, Size,
+    random::{Aim, Random},
+};
 
 const ALIGNMENT: usize = 32;
 const STRING: u32 = 8;
@@ -155,6 +158,27 @@ pub(super) fn random_picture(demo: &Path, size: Size) -> Result<Vec<u8>> {
     Ok(out.finish())
 }
 
+/// What pictures come out of. Values, which grow on their way through the autoencoder, are made small here, around
+/// the middle of what a picture can show: else nearly all are cut off to black or white, and where that is
+/// decided by the last digit, a pixel differs by as much as it can.
+const LAST_CONVOLUTION: (&str, &str) =
+    ("tae.decoder.layers.18.weight", "tae.decoder.layers.18.bias");
+const CONTRAST: f32 = 0.01;
+const GREY: f32 = 0.5;
+
+/// What a tensor's weights aim at.
+fn aim(name: &str) -> Aim {
+    let mut aim = Aim::INSIDE;
+    if name == LAST_NORM {
+        aim.gain = CONFIDENCE;
+    } else if name == LAST_CONVOLUTION.0 {
+        aim.gain = CONTRAST;
+    } else if name == LAST_CONVOLUTION.1 {
+        aim.bias = GREY;
+    }
+    aim
+}
+
 /// Where the layers of the picture model's transformer begin.
 const PICTURE_LAYERS: &str = "model.diffusion_model.layers.";
 /// How many layers a large picture model has for one of the demo model.
@@ -294,8 +318,8 @@ impl Writer {
         }
         self.tensors.extend(dtype.id().to_le_bytes());
         self.tensors.extend((self.data.len() as u64).to_le_bytes());
-        let gain = if name == LAST_NORM { CONFIDENCE } else { 1.0 };
-        self.data.extend(random.tensor(name, dims, dtype, gain)?);
+        self.data
+            .extend(random.tensor(name, dims, dtype, aim(name))?);
         pad(&mut self.data);
         Ok(())
     }

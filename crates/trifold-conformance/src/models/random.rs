@@ -3,6 +3,23 @@
 use anyhow::{Result, bail};
 use trifold_formats::GgmlType;
 
+/// Where a tensor's weights lie.
+#[derive(Clone, Copy)]
+pub(super) struct Aim {
+    /// The mean of a norm's gains; of matrices, how large what they give is by comparison with what they get.
+    pub(super) gain: f32,
+    /// The mean of biases.
+    pub(super) bias: f32,
+}
+
+impl Aim {
+    /// For all but the last weights of a model.
+    pub(super) const INSIDE: Self = Self {
+        gain: 1.0,
+        bias: 0.0,
+    };
+}
+
 /// A stream of numbers that is the same everywhere (SplitMix64).
 pub(super) struct Random(u64);
 
@@ -31,25 +48,26 @@ impl Random {
     }
 
     /// The weights of a tensor: what suits its name and dimensions (in ggml's order), so that values
-    /// neither vanish nor explode on their way. `gain` is the mean of a norm's gains.
+    /// neither vanish nor explode on their way.
     pub(super) fn tensor(
         &mut self,
         name: &str,
         dims: &[u64],
         dtype: GgmlType,
-        gain: f32,
+        aim: Aim,
     ) -> Result<Vec<u8>> {
         let count: u64 = dims.iter().product();
         let vector = dims.iter().filter(|dim| **dim > 1).count() < 2;
         if vector {
-            let mean = if name.ends_with("weight") { gain } else { 0.0 };
+            let is_norm = name.ends_with("weight");
+            let mean = if is_norm { aim.gain } else { aim.bias };
             return self.data(dtype, count, 0.1, mean);
         }
         let inputs: u64 = dims[..dims.len() - 1].iter().product();
         // Behind the convolutions of the autoencoder, half of all values are cut off.
         let gain = if dims.len() == 4 { 1.4 } else { 1.0 };
         #[expect(clippy::cast_precision_loss, reason = "far less than 2^24")]
-        self.data(dtype, count, gain / (inputs as f32).sqrt(), 0.0)
+        self.data(dtype, count, aim.gain * gain / (inputs as f32).sqrt(), 0.0)
     }
 
     fn data(&mut self, dtype: GgmlType, count: u64, deviation: f32, mean: f32) -> Result<Vec<u8>> {
@@ -165,7 +183,7 @@ mod tests {
     fn blocks_have_their_size() {
         for dtype in [GgmlType::Q4_0, GgmlType::Q8_0, GgmlType::Q4K, GgmlType::Q6K] {
             let data = Random::new(1)
-                .tensor("weight", &[256, 3], dtype, 1.0)
+                .tensor("weight", &[256, 3], dtype, Aim::INSIDE)
                 .unwrap();
             let blocks = 3 * 256 / dtype.block_size();
             assert_eq!(data.len() as u64, blocks * dtype.type_size(), "{dtype}");

@@ -5,7 +5,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use trifold_formats::{GgmlType, ModelFile};
 
-use super::{CONFIDENCE, SEED, Size, random::Random};
+use super::{
+    CONFIDENCE, SEED, Size,
+    random::{Aim, Random},
+};
 
 /// Where the hyperparameters lie, behind the magic number: eleven numbers of 32 bits.
 const HPARAMS: std::ops::Range<usize> = 4..48;
@@ -143,8 +146,11 @@ fn write(
         bytes.extend(u32::try_from(*dim)?.to_le_bytes());
     }
     bytes.extend(name.as_bytes());
-    let gain = if name == LAST_NORM { CONFIDENCE } else { 1.0 };
-    bytes.extend(random.tensor(name, dims, dtype, gain)?);
+    let mut aim = Aim::INSIDE;
+    if name == LAST_NORM {
+        aim.gain = CONFIDENCE;
+    }
+    bytes.extend(random.tensor(name, dims, dtype, aim)?);
     Ok(())
 }
 
